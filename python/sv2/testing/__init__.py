@@ -1,0 +1,1 @@
+"""Stand-ins for the outside world: what tests and demos run against."""

@@ -1,0 +1,7 @@
+"""``python -m sv2.testing.node``."""
+
+import sys
+
+from sv2.testing.node.cli import main
+
+sys.exit(main())
