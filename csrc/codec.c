@@ -1,0 +1,334 @@
+/*
+ * One interpreter over descriptor tables, for all messages in both directions. Spec: 3.1.
+ */
+#include "libsv2/codec.h"
+
+#include "cursor.h"
+
+const uint8_t sv2_reader_nothing[32];
+
+/* Size on the wire of a value of fixed size. */
+static size_t fixed_size(unsigned kind)
+{
+    if (kind == SV2_KIND_U256)
+        return 32;
+    return kind == SV2_KIND_BOOL ? 1 : (size_t)1 << kind;
+}
+
+static int is_fixed(unsigned kind)
+{
+    return kind <= SV2_KIND_U256;
+}
+
+/* ---- Decoding ---------------------------------------------------------------------------------*/
+
+/* A little-endian length of 1 to 3 bytes. */
+static uint32_t take_length(sv2_reader *r, unsigned bytes)
+{
+    const uint8_t *p = sv2_take(r, bytes);
+    uint32_t length = p[0];
+    if (bytes > 1)
+        length |= (uint32_t)p[1] << 8;
+    if (bytes > 2)
+        length |= (uint32_t)p[2] << 16;
+    return length;
+}
+
+/* Bytes of the length in front of a B0_*: B0_32 and B0_255 have 1, B0_64K 2, B0_16M 3. */
+static unsigned prefix_bytes(unsigned kind)
+{
+    return kind == SV2_KIND_B0_32 ? 1 : kind - SV2_KIND_B0_32;
+}
+
+static sv2_bytes take_bytes(sv2_reader *r, unsigned kind)
+{
+    sv2_bytes bytes;
+    bytes.len = take_length(r, prefix_bytes(kind));
+    if (kind == SV2_KIND_B0_32 && bytes.len > 32)
+        sv2_reader_fail(r, SV2_ERR_LENGTH);
+    bytes.data = sv2_take(r, bytes.len);
+    return bytes;
+}
+
+/* Walks count elements, so that they can be iterated later without checks. */
+static void skip_elements(sv2_reader *r, unsigned element, uint32_t count)
+{
+    if (is_fixed(element)) {
+        sv2_take(r, (size_t)count * fixed_size(element));
+        return;
+    }
+    while (count-- > 0 && r->status == SV2_OK)
+        take_bytes(r, element);
+}
+
+static sv2_seq take_seq(sv2_reader *r, unsigned kind)
+{
+    sv2_seq seq;
+    seq.count = take_length(r, kind & SV2_SEQ_64K ? 2 : 1);
+    seq.data = r->pos;
+    seq.stride = 0;
+    skip_elements(r, kind & 0x0f, seq.count);
+    seq.size = (size_t)(r->pos - (const uint8_t *)seq.data);
+    return seq;
+}
+
+static sv2_option_u32 take_option_u32(sv2_reader *r)
+{
+    sv2_option_u32 option = {0, false};
+    uint32_t present = take_length(r, 1);
+    if (present > 1)
+        sv2_reader_fail(r, SV2_ERR_OPTION);
+    else if (present != 0) {
+        option.present = true;
+        option.value = sv2_load_u32(sv2_take(r, 4));
+    }
+    return option;
+}
+
+/* The struct's members are written by memcpy: out has the alignment and type that the descriptor
+ * names, and memcpy says so for float as well as for uint32_t. */
+static void decode_field(sv2_reader *r, unsigned kind, uint8_t *out)
+{
+    switch (kind) {
+    case SV2_KIND_U8:
+        *out = *sv2_take(r, 1);
+        return;
+    case SV2_KIND_BOOL: {
+        bool value = *sv2_take(r, 1) & 1; /* the other bits are not ours to read */
+        memcpy(out, &value, sizeof(value));
+        return;
+    }
+    case SV2_KIND_U16: {
+        uint16_t value = sv2_load_u16(sv2_take(r, 2));
+        memcpy(out, &value, sizeof(value));
+        return;
+    }
+    case SV2_KIND_U32: {
+        uint32_t value = sv2_load_u32(sv2_take(r, 4));
+        memcpy(out, &value, sizeof(value));
+        return;
+    }
+    case SV2_KIND_U64: {
+        uint64_t value = sv2_load_u64(sv2_take(r, 8));
+        memcpy(out, &value, sizeof(value));
+        return;
+    }
+    case SV2_KIND_U256:
+        memcpy(out, sv2_take(r, 32), 32);
+        return;
+    case SV2_KIND_OPTION_U32: {
+        sv2_option_u32 value = take_option_u32(r);
+        memcpy(out, &value, sizeof(value));
+        return;
+    }
+    case SV2_KIND_B0_32:
+    case SV2_KIND_B0_255:
+    case SV2_KIND_B0_64K: {
+        sv2_bytes value = take_bytes(r, kind);
+        memcpy(out, &value, sizeof(value));
+        return;
+    }
+    default: {
+        sv2_seq value = take_seq(r, kind);
+        memcpy(out, &value, sizeof(value));
+        return;
+    }
+    }
+}
+
+sv2_status sv2_decode(const sv2_descriptor *descriptor, void *message, sv2_report *report,
+                      const uint8_t *payload, size_t len)
+{
+    sv2_reader r = {payload, len, SV2_OK};
+    const uint8_t *start = payload;
+    unsigned i;
+    if (descriptor == NULL || message == NULL || (payload == NULL && len != 0))
+        return SV2_ERR_ARGUMENT;
+    if (payload == NULL)
+        r.pos = start = payload = sv2_reader_nothing;
+    for (i = 0; i < descriptor->field_count; i++) {
+        const sv2_field *field = &descriptor->fields[i];
+        start = r.pos;
+        decode_field(&r, field->kind, (uint8_t *)message + field->offset);
+        if (r.status != SV2_OK)
+            break;
+    }
+    if (report != NULL) {
+        report->field = (uint8_t)i;
+        report->offset = (size_t)((r.status == SV2_OK ? r.pos : start) - payload);
+    }
+    return r.status;
+}
+
+/* ---- Encoding ---------------------------------------------------------------------------------*/
+
+/* A full buffer is no reason to stop: the rest is counted, for the exact size. */
+static int is_final(sv2_status status)
+{
+    return status != SV2_OK && status != SV2_ERR_BUFFER;
+}
+
+static void put_length(sv2_writer *w, uint32_t length, unsigned bytes)
+{
+    uint8_t wire[4];
+    sv2_store_u32(wire, length);
+    if (length >> (8 * bytes) != 0)
+        sv2_writer_fail(w, SV2_ERR_LENGTH);
+    else
+        sv2_put(w, wire, bytes);
+}
+
+static void put_bytes(sv2_writer *w, unsigned kind, sv2_bytes bytes)
+{
+    if (bytes.data == NULL && bytes.len != 0) {
+        sv2_writer_fail(w, SV2_ERR_ARGUMENT);
+        return;
+    }
+    if (bytes.len > SV2_MAX_PAYLOAD || (kind == SV2_KIND_B0_32 && bytes.len > 32)) {
+        sv2_writer_fail(w, SV2_ERR_LENGTH);
+        return;
+    }
+    put_length(w, (uint32_t)bytes.len, prefix_bytes(kind));
+    sv2_put(w, bytes.data, bytes.len);
+}
+
+/* Elements in wire form: they must be what the descriptor says, to the last byte. */
+static void put_wire_elements(sv2_writer *w, unsigned element, const sv2_seq *seq)
+{
+    sv2_reader r = {(const uint8_t *)seq->data, seq->size, SV2_OK};
+    skip_elements(&r, element, seq->count);
+    if (r.status != SV2_OK || r.left != 0)
+        sv2_writer_fail(w, SV2_ERR_ARGUMENT);
+    else
+        sv2_put(w, seq->data, seq->size);
+}
+
+static void put_view_elements(sv2_writer *w, unsigned element, const sv2_seq *seq)
+{
+    const uint8_t *record = (const uint8_t *)seq->data;
+    uint32_t left;
+    for (left = seq->count; left > 0; left--, record += seq->stride) {
+        sv2_bytes item;
+        memcpy(&item, record, sizeof(item));
+        if (element == SV2_KIND_B0_16M)
+            put_bytes(w, element, item);
+        else if (element != SV2_KIND_U256 || item.len != 32 || item.data == NULL)
+            sv2_writer_fail(w, SV2_ERR_ARGUMENT);
+        else
+            sv2_put(w, item.data, 32);
+        if (is_final(w->status))
+            return;
+    }
+}
+
+static void put_seq(sv2_writer *w, unsigned kind, const sv2_seq *seq)
+{
+    if (seq->data == NULL && (seq->count != 0 || seq->size != 0)) {
+        sv2_writer_fail(w, SV2_ERR_ARGUMENT);
+        return;
+    }
+    put_length(w, seq->count, kind & SV2_SEQ_64K ? 2 : 1);
+    if (seq->data == NULL)
+        return;
+    if (seq->stride == 0)
+        put_wire_elements(w, kind & 0x0f, seq);
+    else
+        put_view_elements(w, kind & 0x0f, seq);
+}
+
+static void put_option_u32(sv2_writer *w, sv2_option_u32 option)
+{
+    uint8_t wire[5] = {1};
+    sv2_store_u32(wire + 1, option.value);
+    if (!option.present)
+        wire[0] = 0;
+    sv2_put(w, wire, option.present ? 5 : 1);
+}
+
+static void put_int(sv2_writer *w, unsigned kind, const uint8_t *in)
+{
+    uint8_t wire[8];
+    if (kind == SV2_KIND_U16) {
+        uint16_t value;
+        memcpy(&value, in, sizeof(value));
+        sv2_store_u16(wire, value);
+    } else if (kind == SV2_KIND_U32) {
+        uint32_t value;
+        memcpy(&value, in, sizeof(value));
+        sv2_store_u32(wire, value);
+    } else {
+        uint64_t value;
+        memcpy(&value, in, sizeof(value));
+        sv2_store_u64(wire, value);
+    }
+    sv2_put(w, wire, fixed_size(kind));
+}
+
+static void encode_field(sv2_writer *w, unsigned kind, const uint8_t *in)
+{
+    switch (kind) {
+    case SV2_KIND_U8:
+    case SV2_KIND_U256:
+        sv2_put(w, in, fixed_size(kind));
+        return;
+    case SV2_KIND_U16:
+    case SV2_KIND_U32:
+    case SV2_KIND_U64:
+        put_int(w, kind, in);
+        return;
+    case SV2_KIND_BOOL: {
+        uint8_t wire = *in != 0;
+        sv2_put(w, &wire, 1);
+        return;
+    }
+    case SV2_KIND_OPTION_U32: {
+        sv2_option_u32 option;
+        memcpy(&option, in, sizeof(option));
+        put_option_u32(w, option);
+        return;
+    }
+    case SV2_KIND_B0_32:
+    case SV2_KIND_B0_255:
+    case SV2_KIND_B0_64K: {
+        sv2_bytes bytes;
+        memcpy(&bytes, in, sizeof(bytes));
+        put_bytes(w, kind, bytes);
+        return;
+    }
+    default: {
+        sv2_seq seq;
+        memcpy(&seq, in, sizeof(seq));
+        put_seq(w, kind, &seq);
+        return;
+    }
+    }
+}
+
+sv2_status sv2_encode(const sv2_descriptor *descriptor, uint8_t *out, size_t cap,
+                      sv2_report *report, const void *message)
+{
+    sv2_writer w = {out, cap, 0, SV2_OK};
+    size_t start = 0;
+    unsigned i;
+    if (descriptor == NULL || message == NULL || (out == NULL && cap != 0))
+        return SV2_ERR_ARGUMENT;
+    for (i = 0; i < descriptor->field_count; i++) {
+        const sv2_field *field = &descriptor->fields[i];
+        start = w.len;
+        encode_field(&w, field->kind, (const uint8_t *)message + field->offset);
+        if (is_final(w.status))
+            break;
+    }
+    if (report != NULL) {
+        report->field = (uint8_t)i;
+        report->offset = i == descriptor->field_count ? w.len : start;
+    }
+    return w.status;
+}
+
+size_t sv2_size(const sv2_descriptor *descriptor, const void *message)
+{
+    sv2_report report;
+    sv2_status status = sv2_encode(descriptor, NULL, 0, &report, message);
+    return is_final(status) ? SIZE_MAX : report.offset;
+}

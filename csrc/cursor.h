@@ -1,0 +1,71 @@
+/*
+ * Sticky-error cursors. A reader or writer that has failed stays failed and gives harmless pointers,
+ * so that code per field needs no branch of its own; the status is looked at once.
+ */
+#ifndef SV2_CURSOR_H
+#define SV2_CURSOR_H
+
+#include <string.h>
+
+#include "libsv2/codec.h"
+
+typedef struct sv2_reader {
+    const uint8_t *pos;
+    size_t left;
+    sv2_status status;
+} sv2_reader;
+
+/* What a failed reader hands out: the longest thing that is read from a pointer is a U256. */
+extern const uint8_t sv2_reader_nothing[32];
+
+static inline void sv2_reader_fail(sv2_reader *r, sv2_status status)
+{
+    if (r->status == SV2_OK)
+        r->status = status;
+    r->left = 0;
+}
+
+/* The next n bytes. After a failure: 32 zero bytes for n up to 32; for larger n a pointer that must
+ * not be followed, which callers only store. */
+static inline const uint8_t *sv2_take(sv2_reader *r, size_t n)
+{
+    const uint8_t *p = r->pos;
+    if (n > r->left) {
+        sv2_reader_fail(r, SV2_ERR_TRUNCATED);
+        return sv2_reader_nothing;
+    }
+    r->pos += n;
+    r->left -= n;
+    return p;
+}
+
+typedef struct sv2_writer {
+    uint8_t *out;
+    size_t cap;
+    size_t len; /* bytes written or, past cap, that would have been; at most SV2_MAX_PAYLOAD */
+    sv2_status status;
+} sv2_writer;
+
+/* SV2_ERR_BUFFER gives way to any other failure: counting goes on behind a full buffer. */
+static inline void sv2_writer_fail(sv2_writer *w, sv2_status status)
+{
+    if (w->status == SV2_OK || w->status == SV2_ERR_BUFFER)
+        w->status = status;
+}
+
+static inline void sv2_put(sv2_writer *w, const void *data, size_t n)
+{
+    if (n > SV2_MAX_PAYLOAD - w->len) {
+        sv2_writer_fail(w, SV2_ERR_FRAME_LARGE);
+        return;
+    }
+    if (w->len + n > w->cap) {
+        if (w->status == SV2_OK)
+            w->status = SV2_ERR_BUFFER;
+    } else if (n != 0) {
+        memcpy(w->out + w->len, data, n);
+    }
+    w->len += n;
+}
+
+#endif

@@ -1,0 +1,300 @@
+"""Messages to frames and back."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from sv2_ffi._errors import EncodeError, FrameTooLarge, MalformedMessage, TruncatedFrame
+from sv2_ffi._explain import explain
+from sv2_ffi._message import CHANNEL_BIT, Message, Tlv, parse_tlvs, show, values_of
+from sv2_ffi._native import ffi, lib
+from sv2_ffi._table import CLASSES
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+HEADER_SIZE: int = lib.SV2_FRAME_HEADER_LEN
+MAX_PAYLOAD_SIZE: int = lib.SV2_MAX_PAYLOAD
+MAX_FRAME_SIZE: int = HEADER_SIZE + MAX_PAYLOAD_SIZE
+
+MESSAGES: dict[tuple[int, int], type[Message]] = {
+    (cls.extension_type, cls.message_type): cls for cls in CLASSES
+}
+"""(extension_type without channel bit, message_type) -> class, for every known message."""
+
+for _index, _cls in enumerate(CLASSES):
+    _cls._index = _index
+    _cls._values = values_of(_cls)
+
+_FLAT = ffi.typeof(f"uint64_t[{lib.SV2_GLUE_MAX_VALUES}]")
+_HEADER = struct.Struct("<HBHB")
+_new_buffer = ffi.new_allocator(should_clear_after_alloc=False)
+_BYTES = ffi.typeof("uint8_t[]")
+
+
+@dataclass(slots=True, repr=False)
+class UnknownMessage:
+    """A frame whose message this library does not know. encode() gives the same frame back.
+
+    Args:
+        extension_type: as on the wire: bit 15 is the channel bit.
+        message_type: 0 to 255.
+        payload: everything behind the frame header.
+    """
+
+    extension_type: int
+    message_type: int
+    payload: bytes
+
+    @property
+    def name(self) -> str:
+        return f"Unknown(0x{self.extension_type:04x}, 0x{self.message_type:02x})"
+
+    @property
+    def channel_message(self) -> bool:
+        """Whether a proxy is to forward it to the channel it is for (spec 3.4.1)."""
+        return bool(self.extension_type & CHANNEL_BIT)
+
+    @property
+    def channel_id(self) -> int | None:
+        """The channel that it is for, where it is a channel message with a channel id."""
+        if not self.channel_message or len(self.payload) < 4:
+            return None
+        return int.from_bytes(self.payload[:4], "little")
+
+    def __repr__(self) -> str:
+        return (
+            f"UnknownMessage(extension_type=0x{self.extension_type:04x}, "
+            f"message_type=0x{self.message_type:02x}, payload={show(self.payload)})"
+        )
+
+
+AnyMessage: TypeAlias = Message | UnknownMessage
+
+
+class FrameHeader(NamedTuple):
+    """The 6 bytes in front of every payload (spec 3.2).
+
+    extension_type: as on the wire: bit 15 is the channel bit. length: of the payload, in bytes.
+    """
+
+    extension_type: int
+    message_type: int
+    length: int
+
+    def __bytes__(self) -> bytes:
+        try:
+            low, high = self.length & 0xFFFF, self.length >> 16
+            return _HEADER.pack(self.extension_type, self.message_type, low, high)
+        except struct.error:
+            raise EncodeError("FrameHeader", None, "a value is out of range") from None
+
+
+def parse_header(data: Buffer) -> FrameHeader:
+    """Reads the header at the start of data. Raises TruncatedFrame for less than 6 bytes."""
+    if len(data) < HEADER_SIZE:
+        raise TruncatedFrame(HEADER_SIZE, len(data))
+    extension_type, message_type, low, high = _HEADER.unpack_from(data)
+    return FrameHeader(extension_type, message_type, low | high << 16)
+
+
+def encode(message: AnyMessage, tlvs: Iterable[Tlv] = ()) -> bytes:
+    """A whole frame, header included, with tlvs behind the message's last field.
+
+    TLVs go out in the order given; the spec wants them by extension_type (3.4.3).
+    Raises EncodeError where a field or TLV does not fit its type, or the payload is over
+    16,777,215 bytes.
+    """
+    if isinstance(message, UnknownMessage):
+        frame = _encode_unknown(message)
+    else:
+        frame = _encode_known(message)
+    return _append_tlvs(message.name, frame, list(tlvs)) if tlvs else frame
+
+
+def _encode_known(message: Message) -> bytes:
+    try:
+        flat, blob, sizes = message._pack()
+    except (struct.error, TypeError, ValueError, OverflowError, AttributeError):
+        raise explain(message) from None
+    # No wire form is larger than this: a value takes at most 8 bytes, an element's length 3.
+    capacity = HEADER_SIZE + len(flat) + len(blob) + len(sizes)
+    out = _new_buffer(_BYTES, capacity)
+    size = lib.sv2_glue_encode(
+        out, capacity, message._index, flat, blob, len(blob), sizes, len(sizes)
+    )
+    if size < 0:
+        raise explain(message, *divmod(-size - 1, 256))
+    return bytes(ffi.buffer(out, size))
+
+
+def _encode_unknown(message: UnknownMessage) -> bytes:
+    length = len(message.payload)
+    if length > MAX_PAYLOAD_SIZE:
+        raise EncodeError(message.name, None, f"the payload is over {MAX_PAYLOAD_SIZE} bytes")
+    header = FrameHeader(message.extension_type, message.message_type, length)
+    return bytes(header) + message.payload
+
+
+def _append_tlvs(name: str, frame: bytes, tlvs: Sequence[Tlv]) -> bytes:
+    capacity = len(frame) + sum(lib.SV2_TLV_HEADER_LEN + len(tlv.value) for tlv in tlvs)
+    out = ffi.new("uint8_t[]", capacity)
+    ffi.memmove(out, frame, len(frame))
+    length = ffi.new("size_t *", len(frame))
+    for tlv in tlvs:
+        value = ffi.from_buffer("uint8_t[]", tlv.value)
+        try:
+            raw = ffi.new("sv2_tlv *", ((value, len(value)), tlv.extension_type, tlv.field_type))
+        except (OverflowError, TypeError) as error:
+            raise EncodeError(name, "tlvs", str(error)) from None
+        status = lib.sv2_frame_append_tlv(out, capacity, length, raw)
+        if status != lib.SV2_OK:
+            raise EncodeError(name, "tlvs", status_text(status))
+    return bytes(ffi.buffer(out, length[0]))
+
+
+def decode(frame: Buffer) -> AnyMessage:
+    """The message in one whole frame, header included.
+
+    Raises TruncatedFrame where frame is shorter or longer than its header says, MalformedMessage
+    where the payload is not what the header names. A message that is not known is no error.
+    """
+    data = bytes(frame)
+    flat = ffi.new(_FLAT)
+    index = lib.sv2_glue_next(flat, data, len(data), 0, MAX_FRAME_SIZE)
+    if len(data) < HEADER_SIZE:
+        raise TruncatedFrame(HEADER_SIZE, len(data))
+    if flat[lib.SV2_GLUE_NEXT] != len(data):
+        raise TruncatedFrame(flat[lib.SV2_GLUE_NEXT], len(data))
+    return _message(data, flat, index)
+
+
+def decode_payload(extension_type: int, message_type: int, payload: Buffer) -> AnyMessage:
+    """The message in a payload, with the numbers from its header.
+
+    extension_type may have the channel bit or not. Raises MalformedMessage, and ValueError where a
+    number is out of range.
+    """
+    if not 0 <= extension_type <= 0xFFFF or not 0 <= message_type <= 0xFF:
+        raise ValueError("extension_type is no U16 or message_type is no U8")
+    data = bytes(payload)
+    if len(data) > MAX_PAYLOAD_SIZE:
+        size = HEADER_SIZE + len(data)
+        raise FrameTooLarge(extension_type, message_type, size, MAX_FRAME_SIZE)
+    flat = ffi.new(_FLAT)
+    index = lib.sv2_glue_payload(flat, data, len(data), extension_type, message_type)
+    return _message(data, flat, index)
+
+
+def _message(data: bytes, flat: Any, index: int) -> AnyMessage:
+    """The message from a flat form; flat is what sv2_glue_next or sv2_glue_payload left."""
+    if index < 0:
+        return _unknown_or_raise(data, flat)
+    cls = CLASSES[index]
+    values = ffi.unpack(flat, cls._values)
+    message = cls._unpack(data, values)
+    if values[1] != values[0]:
+        message.trailing = data[values[1] : values[0]]
+    return message
+
+
+def _unknown_or_raise(data: bytes, flat: Any) -> UnknownMessage:
+    status = flat[lib.SV2_GLUE_STATUS]
+    extension_type, message_type = flat[lib.SV2_GLUE_EXTENSION], flat[lib.SV2_GLUE_TYPE]
+    payload = flat[lib.SV2_GLUE_PAYLOAD]
+    if status == lib.SV2_ERR_UNKNOWN:
+        return UnknownMessage(
+            extension_type, message_type, data[payload : flat[lib.SV2_GLUE_NEXT]]
+        )
+    cls = MESSAGES[extension_type & ~CHANNEL_BIT, message_type]
+    field = cls.FIELDS[flat[lib.SV2_GLUE_FIRST]].name
+    offset = flat[lib.SV2_GLUE_TRAILING] - payload
+    raise MalformedMessage(cls.name, field, offset, status_text(status))
+
+
+def status_text(status: int) -> str:
+    """What a status code of libsv2 means."""
+    return ffi.string(lib.sv2_status_string(status)).decode("ascii")
+
+
+class Decoder:
+    """Bytes in, messages out, for one direction of one connection (spec 3.2).
+
+        decoder = Decoder(max_frame_size=65_536)
+        for message in decoder.feed(sock.recv(4096)):
+            ...
+
+    Memory grows with what has arrived, never with what a header announces. Not thread safe.
+
+    Args:
+        max_frame_size: largest frame to accept, header included, in bytes.
+    """
+
+    __slots__ = ("_at", "_data", "_skip", "max_frame_size")
+
+    def __init__(self, max_frame_size: int = MAX_FRAME_SIZE) -> None:
+        if max_frame_size < HEADER_SIZE:
+            raise ValueError(f"max_frame_size is below {HEADER_SIZE}")
+        self.max_frame_size = max_frame_size
+        self._data: bytes | bytearray = b""
+        self._at = 0
+        self._skip = 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes that are held and belong to no message yet."""
+        return len(self._data) - self._at
+
+    def feed(self, data: Buffer) -> Iterator[AnyMessage]:
+        """Takes data, all of it and at once, and gives the messages that are complete.
+
+        The iterator raises MalformedMessage for a frame that is not what its header names and
+        FrameTooLarge for one over the limit. Either frame is dropped; the stream is intact, and
+        feed(b"") goes on behind it. What is not iterated over now comes with the next feed.
+        """
+        self._append(data)
+        return self._messages()
+
+    def _append(self, data: Buffer) -> None:
+        dropped = min(self._skip, len(data))
+        if dropped:
+            self._skip -= dropped
+            data = memoryview(data)[dropped:]
+        if self._at == len(self._data):
+            self._data, self._at = bytes(data), 0
+            return
+        if not isinstance(self._data, bytearray):
+            self._data = bytearray(memoryview(self._data)[self._at :])
+        else:
+            del self._data[: self._at]
+        self._at = 0
+        self._data += data
+
+    def _messages(self) -> Iterator[AnyMessage]:
+        while self.pending >= HEADER_SIZE:
+            length = parse_header(memoryview(self._data)[self._at : self._at + HEADER_SIZE]).length
+            size = HEADER_SIZE + length
+            if size > self.max_frame_size:
+                raise self._refuse(size)
+            if self.pending < size:
+                return
+            yield self._next(size)
+
+    def _next(self, size: int) -> AnyMessage:
+        """Takes the whole frame of size bytes that comes next."""
+        if not isinstance(self._data, bytes):
+            self._data = bytes(self._data)
+        data, at = self._data, self._at
+        self._at += size
+        flat = ffi.new(_FLAT)
+        index = lib.sv2_glue_next(flat, data, len(data), at, size)
+        return _message(data, flat, index)
+
+    def _refuse(self, size: int) -> FrameTooLarge:
+        header = parse_header(bytes(self._data[self._at : self._at + HEADER_SIZE]))
+        held = min(size, self.pending)
+        self._at += held
+        self._skip = size - held
+        return FrameTooLarge(header.extension_type, header.message_type, size, self.max_frame_size)
