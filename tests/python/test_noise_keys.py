@@ -11,7 +11,6 @@ from pathlib import Path
 
 import base58
 import pytest
-
 from sv2.noise import (
     AuthorityPublicKey,
     AuthoritySecretKey,
