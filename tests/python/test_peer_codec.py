@@ -1,0 +1,215 @@
+"""Our codec against the published Rust crates: same verdict, same bytes when encoded again.
+
+Needs cargo: tests/peers/build.sh builds the peer. SV2_PEER_CASES and SV2_PEER_SEED change the
+number of cases and the seed.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import sv2_ffi
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
+
+from payloads import LAYOUTS, Case, cases, large_cases, load_vectors, locate
+from peer_programs import ROOT, VECTORS, peer_program, run
+
+SEED = int(os.environ.get("SV2_PEER_SEED", "20261121"))
+CASES = int(os.environ.get("SV2_PEER_CASES", "100000"))
+PEER_SECONDS = 300
+
+_STATUS = {0: "accepted", 1: "rejected", 2: "panicked", 3: "unknown", 4: "not encodable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one codec makes of a payload.
+
+    `status` is a value of `_STATUS`. When accepted, `extension_type` (with channel bit) and
+    `payload` are what the codec sends for the message that it decoded, without the bytes behind
+    its last field. Else `detail` says why.
+    """
+
+    status: str
+    extension_type: int = 0
+    payload: bytes = b""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A difference between the codecs that is meant to be, and why."""
+
+    name: str
+    reason: str
+    applies: Callable[[Case, Outcome, Outcome], bool]
+
+
+def _unknown_protocol(case: Case, ours: Outcome, theirs: Outcome) -> bool:
+    return (
+        case.key == (0, 0x00)
+        and case.payload[0] > 2
+        and theirs.detail == "ValueIsNotAValidProtocol"
+        and ours.status == "accepted"
+        and case.payload.startswith(ours.payload)
+    )
+
+
+# Everything that may differ; docs/compatibility.md has the same rows. A difference that no row
+# explains fails the test, and so does a row that explains nothing.
+DIFFERENCES = (
+    Difference(
+        "unknown-protocol",
+        "SetupConnection.protocol is a U8: a value that we do not know decodes, so that a server "
+        "can answer unsupported-protocol. The crates refuse the message.",
+        _unknown_protocol,
+    ),
+)
+
+
+def our_outcome(case: Case) -> Outcome:
+    try:
+        message = sv2_ffi.decode_payload(case.extension_type, case.message_type, case.payload)
+    except sv2_ffi.DecodeError as error:
+        return Outcome("rejected", detail=type(error).__name__)
+    if isinstance(message, sv2_ffi.UnknownMessage):
+        return Outcome("unknown")
+    frame = sv2_ffi.encode(message)
+    extension_type, message_type = struct.unpack_from("<HB", frame)
+    assert message_type == case.message_type
+    assert int.from_bytes(frame[3:6], "little") == len(frame) - sv2_ffi.HEADER_SIZE
+    payload, trailing = frame[sv2_ffi.HEADER_SIZE :], message.trailing
+    # What was decoded and what follows it are the whole input: bytes that are no TLVs too (3.4.3).
+    assert case.payload.endswith(trailing)
+    assert len(payload) + len(trailing) == len(case.payload)
+    return Outcome("accepted", extension_type, payload)
+
+
+def _request(case: Case) -> bytes:
+    return (
+        struct.pack("<HBI", case.extension_type, case.message_type, len(case.payload))
+        + case.payload
+    )
+
+
+def _read_answers(data: bytes) -> Iterable[Outcome]:
+    at = 0
+    while at < len(data):
+        status, extension_type, length = struct.unpack_from("<BHI", data, at)
+        at += 7
+        body = data[at : at + length]
+        at += length
+        if _STATUS[status] == "accepted":
+            yield Outcome("accepted", extension_type, body)
+        else:
+            yield Outcome(_STATUS[status], detail=body.decode())
+
+
+def peer_outcomes(program: Path, batch: list[Case]) -> list[Outcome]:
+    done = run(program, stdin=b"".join(map(_request, batch)), seconds=PEER_SECONDS)
+    assert done.returncode == 0, done.stderr
+    outcomes = list(_read_answers(done.stdout))
+    assert len(outcomes) == len(batch)
+    return outcomes
+
+
+def explain(case: Case, ours: Outcome, theirs: Outcome) -> str | None:
+    """The name of the difference; "" where there is none, `None` where no row allows it."""
+    ours_again, theirs_again = ((o.status, o.extension_type, o.payload) for o in (ours, theirs))
+    if ours_again == theirs_again:
+        return ""
+    return next((d.name for d in DIFFERENCES if d.applies(case, ours, theirs)), None)
+
+
+def compare(
+    program: Path, batch: list[Case]
+) -> tuple[Counter[str], Counter[tuple[tuple[int, int], str]]]:
+    """Fails on unexplained differences; else counts explanations, and outcomes by message."""
+    explanations: Counter[str] = Counter()
+    outcomes: Counter[tuple[tuple[int, int], str]] = Counter()
+    unexplained = []
+    for case, theirs in zip(batch, peer_outcomes(program, batch), strict=True):
+        ours = our_outcome(case)
+        outcomes[case.key, ours.status] += 1
+        name = explain(case, ours, theirs)
+        if name is None:
+            unexplained.append(
+                f"{case.key[0]:#06x}/{case.key[1]:#04x} {case.origin} {case.payload[:300].hex()}: "
+                f"ours {ours.status} {ours.detail}, theirs {theirs.status} {theirs.detail}"
+            )
+        else:
+            explanations[name] += 1
+    shown = "\n".join(unexplained[:10])
+    assert not unexplained, (
+        f"seed {SEED}: {len(unexplained)} unexplained differences, the first:\n{shown}"
+    )
+    return explanations, outcomes
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return peer_program("sri-codec")
+
+
+@pytest.fixture(scope="module")
+def vectors() -> list[Case]:
+    return load_vectors(VECTORS)
+
+
+def test_the_layouts_describe_all_44_messages_as_the_vectors_have_them(vectors: list[Case]) -> None:
+    assert len(LAYOUTS) == 44
+    assert {case.key for case in vectors} == set(LAYOUTS) == set(sv2_ffi.MESSAGES)
+    for case in vectors:
+        layout, channel_message = LAYOUTS[case.key]
+        assert locate(layout, case.payload) is not None
+        assert channel_message == (case.extension_type != case.key[0])
+
+
+def test_published_vectors_are_the_same_to_both(program: Path, vectors: list[Case]) -> None:
+    explanations, outcomes = compare(program, vectors)
+    assert set(explanations) == {""}
+    assert {status for _, status in outcomes} == {"accepted"}
+
+
+def test_generated_and_damaged_payloads_are_the_same_to_both(
+    program: Path, vectors: list[Case]
+) -> None:
+    print(f"seed {SEED}, {CASES} cases")
+    batch = list(cases(SEED, CASES, vectors))
+    explanations, outcomes = compare(program, batch)
+    print(dict(explanations))
+    for difference in DIFFERENCES:
+        assert explanations[difference.name] > 0, (
+            f"no case shows this difference: {difference.name}"
+        )
+    for key in LAYOUTS:
+        for status in ("accepted", "rejected"):
+            assert outcomes[key, status] >= CASES // 2000, f"{key} was hardly ever {status}"
+    assert sum(count for (_, status), count in outcomes.items() if status == "unknown") > 0
+    # Where the crates stopped at the protocol, the rest of the message is compared without it.
+    known = [
+        replace(c, payload=b"\0" + c.payload[1:]) for c in batch if c.key == (0, 0) and c.payload
+    ]
+    explanations, _ = compare(program, known)
+    assert explanations == {"": len(known)}
+
+
+def test_the_largest_payloads_are_the_same_to_both(program: Path) -> None:
+    explanations, outcomes = compare(program, list(large_cases()))
+    assert set(explanations) == {""}
+    assert {status for _, status in outcomes} == {"accepted", "rejected"}
+
+
+def test_every_difference_is_a_row_of_the_compatibility_page() -> None:
+    page = (ROOT / "docs" / "compatibility.md").read_text("utf-8")
+    for difference in DIFFERENCES:
+        assert f"| `{difference.name}` |" in page
