@@ -254,7 +254,7 @@ class Mutator:
             self.truncate,
             self.cut_near_a_field,
             self.append_bytes,
-            self.append_tlv,
+            self.append_tlvs,
             self.flip_bits,
             self.set_byte,
             self.set_prefix,
@@ -284,13 +284,12 @@ class Mutator:
     def append_bytes(self, payload: Payload) -> bytes:
         return bytes(payload.data) + self._rng.randbytes(self._rng.randrange(1, 40))
 
-    def append_tlv(self, payload: Payload) -> bytes:
-        value = self._rng.randbytes(self._rng.randrange(33))
-        return (
-            bytes(payload.data)
-            + struct.pack("<HBH", self._rng.choice([1, 2, 0x4000]), 1, len(value))
-            + value
-        )
+    def append_tlvs(self, payload: Payload) -> bytes:
+        data = bytes(payload.data)
+        for _ in range(self._rng.randrange(1, 4)):
+            value = self._rng.randbytes(self._rng.randrange(33))
+            data += struct.pack("<HBH", self._rng.choice([1, 2, 0x4000]), 1, len(value)) + value
+        return data[: len(data) - self._rng.choice([0, 0, 0, 1])]
 
     def flip_bits(self, payload: Payload) -> bytes:
         data = bytearray(payload.data)

@@ -20,7 +20,7 @@ import sv2_ffi
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 
-from payloads import LAYOUTS, Case, cases, large_cases, load_vectors, locate
+from payloads import CHANNEL_BIT, LAYOUTS, Case, cases, large_cases, load_vectors, locate
 from peer_programs import ROOT, VECTORS, peer_program, run
 
 SEED = int(os.environ.get("SV2_PEER_SEED", "20261121"))
@@ -35,8 +35,8 @@ class Outcome:
     """What one codec makes of a payload.
 
     `status` is a value of `_STATUS`. When accepted, `extension_type` (with channel bit) and
-    `payload` are what the codec sends for the message that it decoded, without the bytes behind
-    its last field. Else `detail` says why.
+    `payload` are what the codec sends for the message that it decoded, with the TLVs behind it.
+    Else `detail` says why.
     """
 
     status: str
@@ -83,14 +83,16 @@ def our_outcome(case: Case) -> Outcome:
         return Outcome("rejected", detail=type(error).__name__)
     if isinstance(message, sv2_ffi.UnknownMessage):
         return Outcome("unknown")
-    frame = sv2_ffi.encode(message)
+    frame = sv2_ffi.encode(message, tlvs=message.tlvs)
     extension_type, message_type = struct.unpack_from("<HB", frame)
     assert message_type == case.message_type
     assert int.from_bytes(frame[3:6], "little") == len(frame) - sv2_ffi.HEADER_SIZE
     payload, trailing = frame[sv2_ffi.HEADER_SIZE :], message.trailing
-    # What was decoded and what follows it are the whole input: bytes that are no TLVs too (3.4.3).
+    # What follows the last field is kept whole, also where it is no TLV (3.4.3).
     assert case.payload.endswith(trailing)
-    assert len(payload) + len(trailing) == len(case.payload)
+    tlvs = b"".join(struct.pack("<HBH", t[0], t[1], len(t[2])) + t[2] for t in message.tlvs)
+    assert trailing.startswith(tlvs)
+    assert len(payload) - len(tlvs) + len(trailing) == len(case.payload)
     return Outcome("accepted", extension_type, payload)
 
 
@@ -207,6 +209,16 @@ def test_the_largest_payloads_are_the_same_to_both(program: Path) -> None:
     explanations, outcomes = compare(program, list(large_cases()))
     assert set(explanations) == {""}
     assert {status for _, status in outcomes} == {"accepted", "rejected"}
+
+
+def test_a_worker_name_on_a_share_is_the_same_to_both(program: Path) -> None:
+    """Extension 0x0002 (worker-specific hashrate): type and length are little-endian."""
+    share = sv2_ffi.mining.SubmitSharesExtended(1, 2, 3, 4, 5, 6, b"\7\7")
+    frame = sv2_ffi.encode(share, tlvs=(sv2_ffi.Tlv(0x0002, 0x01, b"worker"),))
+    assert frame.endswith(bytes.fromhex("0200 01 0600") + b"worker")
+    case = Case(CHANNEL_BIT, 0x1B, frame[sv2_ffi.HEADER_SIZE :], "share with a worker name")
+    [theirs] = peer_outcomes(program, [case])
+    assert theirs == our_outcome(case) == Outcome("accepted", CHANNEL_BIT, case.payload)
 
 
 def test_every_difference_is_a_row_of_the_compatibility_page() -> None:

@@ -15,7 +15,7 @@
 //!
 //! | status | meaning | extension_type | body |
 //! | --- | --- | --- | --- |
-//! | 0 | decoded and re-encoded | as the crates send it, channel bit included | the payload, encoded again |
+//! | 0 | decoded and re-encoded | as the crates send it, channel bit included | the message, and the TLVs behind it, encoded again |
 //! | 1 | the decoder refused it | 0 | the name of the error |
 //! | 2 | the decoder panicked | 0 | where |
 //! | 3 | no such message | 0 | empty |
@@ -33,6 +33,7 @@ use common_messages_sv2 as common;
 use extensions_sv2 as extensions;
 use job_declaration_sv2 as jd;
 use mining_sv2 as mining;
+use parsers_sv2::TlvList;
 use template_distribution_sv2 as td;
 
 const HEADER_SIZE: usize = 7;
@@ -70,10 +71,21 @@ fn error_name(error: &Error) -> String {
     text.split('(').next().unwrap_or_default().to_string()
 }
 
+/// The message, and behind it the TLVs that `received` has behind its last field.
+fn encode_again<T: Serialize + GetSize>(message: T, received: &[u8]) -> Result<Vec<u8>, String> {
+    let mut payload = binary_sv2::to_bytes(message).map_err(|error| error_name(&error))?;
+    let behind = received.get(payload.len()..).ok_or("MessageGrew")?;
+    for tlv in TlvList::from_bytes(behind).to_vec() {
+        payload.extend(tlv.encode().map_err(|_| "TlvError")?);
+    }
+    Ok(payload)
+}
+
 fn round_trip<'a, T>(extension: u16, channel_bit: bool, payload: &'a mut [u8]) -> Answer
 where
     T: Deserialize<'a> + Serialize + GetSize,
 {
+    let whole = payload.to_vec();
     let decode = AssertUnwindSafe(move || {
         let bytes = payload; // moved, not reborrowed: the message borrows from it for all of 'a
         binary_sv2::from_bytes::<T>(bytes)
@@ -85,9 +97,9 @@ where
         Err(_) => return Answer::Panicked(panic_place()),
     };
     let extension_type = if channel_bit { extension | CHANNEL_BIT } else { extension };
-    match panic::catch_unwind(AssertUnwindSafe(move || binary_sv2::to_bytes(message))) {
+    match panic::catch_unwind(AssertUnwindSafe(move || encode_again(message, &whole))) {
         Ok(Ok(payload)) => Answer::Accepted { extension_type, payload },
-        Ok(Err(error)) => Answer::NotEncodable(error_name(&error)),
+        Ok(Err(name)) => Answer::NotEncodable(name),
         Err(_) => Answer::NotEncodable(panic_place()),
     }
 }
