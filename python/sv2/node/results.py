@@ -139,7 +139,10 @@ class Tip:
 
 @dataclass(frozen=True, slots=True)
 class ChainInfo:
-    """``getblockchaininfo``. ``chain`` is main, test, testnet4, signet or regtest (btcd: simnet)."""
+    """``getblockchaininfo``. ``chain`` is main, test, testnet4, signet or regtest.
+
+    btcd has its own names for some (testnet3, simnet).
+    """
 
     chain: str
     blocks: int
@@ -235,7 +238,8 @@ class TemplateTransaction:
 
     ``data`` is the serialization with witness. ``depends`` holds the positions, in the template's
     ``transactions`` and counted from zero, of the transactions this one spends from: each is
-    smaller than this one's own position and named once. ``fee``, ``weight`` and ``sigops`` are this one's alone.
+    smaller than this one's own position and named once. ``fee``, ``weight`` and ``sigops`` are
+    this one's alone.
     """
 
     data: bytes = field(repr=False)

@@ -29,6 +29,7 @@ DEFAULT_MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer: a full block as hex in JSON is about 8 MiB, as decoded JSON about 30 MiB."""
 
 MAX_CONNECTIONS = 8
+CONNECT_TIMEOUT = 10.0
 
 
 @final
@@ -67,7 +68,7 @@ class RpcClient:
             verify=tls if tls is not None else True,
             trust_env=False,
             follow_redirects=False,
-            timeout=None,
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
         )
 

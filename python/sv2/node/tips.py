@@ -14,7 +14,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -306,10 +306,8 @@ class TipWatcher:
             await asyncio.gather(running, hurried, return_exceptions=True)
 
     async def _nap(self, seconds: float) -> None:
-        try:
+        with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), seconds)
-        except asyncio.TimeoutError:
-            pass
 
     def _node_answered(self) -> None:
         if self._answering:

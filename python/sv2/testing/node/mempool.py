@@ -94,9 +94,10 @@ class Mempool:
         self._spenders: dict[Outpoint, PoolEntry] = {}
         self._verified: dict[bytes, None] = {}
         self._returning: list[Tx] = []
+        self._went_back = False
         self.sequence = 1
         """Counts additions and removals, for ZMQ and for who wants to know whether any came."""
-        self.updates = 0
+        self.updates = 1
         """Counts changes as Bitcoin Core's longpoll ids do: additions and blocks."""
         self.added: Callable[[bytes, int], None] = lambda txid, sequence: None
         self.removed: Callable[[bytes, int], None] = lambda txid, sequence: None
@@ -260,7 +261,7 @@ class Mempool:
             child.parents.discard(entry)
         if notify:
             self.removed(entry.tx.txid, self.sequence)
-            self.sequence += 1
+        self.sequence += 1
         self.updates += 1
 
     # Following the chain
@@ -279,11 +280,13 @@ class Mempool:
     def block_disconnected(self, entry: Entry) -> None:
         """Remember the block's transactions; `chain_changed` takes them back in."""
         self._returning = [*entry.block.transactions[1:], *self._returning]
+        self._went_back = True
 
     def chain_changed(self) -> None:
         """After blocks were disconnected, keep what is still valid, oldest first."""
-        if not self._returning:
+        if not self._went_back:
             return
+        self._went_back = False
         candidates = self._returning + [entry.tx for entry in self.entries()]
         kept_before = set(self._entries)
         self._returning = []

@@ -225,7 +225,7 @@ class Methods:
         return rpc_hash(chain.active[wanted])
 
     async def getblockheader(self, blockhash: Any, verbose: Any = True) -> Any:
-        entry = self._entry(blockhash)
+        entry = self._node.chain.entry(_hash(blockhash, "hash"))
         if not _typed(verbose, bool):
             return entry.header.raw.hex()
         return header_json(self._node.chain, entry)
@@ -332,8 +332,8 @@ class Methods:
 
     # Mining
 
-    async def getblocktemplate(self, template_request: Any = None) -> Any:
-        request = _typed({} if template_request is None else template_request, dict)
+    async def getblocktemplate(self, template_request: Any) -> Any:
+        request = _typed(template_request, dict)
         mode = request.get("mode", "template")
         if mode == "proposal":
             return self._propose(request)
@@ -341,8 +341,8 @@ class Methods:
             raise RpcFailure(INVALID_PARAMETER, "Invalid mode")
         if request.get("longpollid") is not None:
             await self._long_poll(request["longpollid"])
-        rules = _typed(request.get("rules", []), list)
-        if "segwit" not in rules:
+        rules = request.get("rules")
+        if not isinstance(rules, list) or "segwit" not in rules:
             raise RpcFailure(
                 INVALID_PARAMETER,
                 "getblocktemplate must be called with the segwit rule set "
@@ -503,7 +503,6 @@ class Methods:
             "mempoolminfee": least,
             "minrelaytxfee": least,
             "incrementalrelayfee": least,
-            "fullrbf": True,
         }
 
     async def getrawtransaction(self, txid: Any, verbosity: Any = 0, blockhash: Any = None) -> Any:

@@ -60,7 +60,6 @@ class RpcServer:
         self._node = node
         self._methods = Methods(node)
         self._under_way = 0
-        self._calls: set[asyncio.Task[Any]] = set()
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -86,18 +85,11 @@ class RpcServer:
         return bound
 
     async def stop(self) -> None:
-        """Break off calls under way and close every connection."""
-        current = asyncio.current_task()
-        for task in self._calls:
-            if task is not current:
-                task.cancel()
+        """Stop listening, give calls under way half a second to end, close every connection."""
         if self._runner is not None:
             await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        task = asyncio.current_task()
-        assert task is not None
-        self._calls.add(task)
         try:
             response = await self._answer(request)
             if self._methods.afterwards:
@@ -111,8 +103,6 @@ class RpcServer:
             return web.Response(status=500)
         except _PlainAnswer as plain:
             return web.Response(status=plain.status, text=plain.text)
-        finally:
-            self._calls.discard(task)
 
     async def _answer(self, request: web.Request) -> web.Response:
         if request.method != "POST":

@@ -33,8 +33,8 @@ def btc(satoshis: int) -> float:
 
 
 def difficulty(bits: int) -> float:
-    """How many times harder than the easiest target of the main network."""
-    return float(0xFFFF / (bits & 0xFFFFFF) * 256.0 ** (29 - (bits >> 24)))
+    """How many times harder than the easiest target of the main network, to 16 digits."""
+    return float(f"{0xFFFF / (bits & 0xFFFFFF) * 256.0 ** (29 - (bits >> 24)):.16g}")
 
 
 def regtest_address(script: bytes) -> str | None:
@@ -152,6 +152,5 @@ def pool_entry_json(entry: PoolEntry) -> dict[str, Any]:
         },
         "depends": [rpc_hash(other.tx.txid) for other in entry.parents],
         "spentby": [rpc_hash(other.tx.txid) for other in entry.children],
-        "bip125-replaceable": True,
         "unbroadcast": False,
     }
