@@ -9,7 +9,8 @@
  *   - A CVec with capacity 0 owns nothing: it is never freed. One with another capacity owns data,
  *     which came from malloc.
  *   - A decoded message owns its CVecs and CVec2s. Give it to drop_sv2_message (or its free_*) once.
- *     Elements of a decoded CVec2 have capacity 0: they lie in the list's own block.
+ *     Elements of a decoded CVec2 have capacity 0: they lie in the list's own block. Where elements
+ *     were moved out and the list left shorter or with holes, dropping it leaves the block to them.
  *   - Decoded strings have a NUL byte behind them, which len does not count.
  *   - cvec_from_buffer copies. encode copies out of the message and leaves it to the caller.
  *   - The CVecs of get_writable and encode are borrowed: from the decoder until the next call with
@@ -422,6 +423,10 @@ struct CResult {
 
 typedef CResult<CSv2Message, Sv2Error> CResult_CSv2Message_Sv2Error;
 typedef CResult<CVec, Sv2Error> CResult_CVec_Sv2Error;
+
+/* Completes both types here: a function with C linkage wants its result complete. */
+static_assert(sizeof(CResult_CSv2Message_Sv2Error) > sizeof(CSv2Message), "layout");
+static_assert(sizeof(CResult_CVec_Sv2Error) > sizeof(CVec), "layout");
 
 extern "C" {
 
