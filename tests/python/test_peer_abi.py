@@ -62,14 +62,12 @@ def _without_windows(answer: Answer) -> Answer:
     return [line for line in answer if not line.startswith("window ")]
 
 
-def _grows_with_data(windows: list[int]) -> bool:
-    """Each window of a payload at most as large as what came before it, or the first step."""
-    arrived = 0
-    for window in windows:
-        if window > max(arrived, FIRST_WINDOW):
-            return False
-        arrived += window
-    return True
+def _expected_windows(payload: int) -> list[int]:
+    """The first window is of 64 KiB; then each is as large as all that has arrived."""
+    windows: list[int] = []
+    while (arrived := sum(windows)) < payload:
+        windows.append(min(payload - arrived, max(arrived, FIRST_WINDOW)))
+    return windows
 
 
 def _windowed_payload(_: str, theirs: Answer, ours: Answer) -> bool:
@@ -78,8 +76,7 @@ def _windowed_payload(_: str, theirs: Answer, ours: Answer) -> bool:
             return (
                 _without_windows(theirs) == _without_windows(ours)
                 and payload > FIRST_WINDOW
-                and payload == sum(windows)
-                and _grows_with_data(windows)
+                and windows == _expected_windows(payload)
             )
         case _:
             return False
@@ -261,6 +258,25 @@ def test_an_encoder_that_was_busy_works_again_after_flush(
 def test_every_error_may_be_dropped(probes: dict[tuple[str, str], Path]) -> None:
     [answer] = run_probe(probes["ours", "ours"], ["drop-errors"])
     assert answer == ["dropping BinaryError", "dropping PayloadTooBig"]
+
+
+def test_our_library_makes_no_memory_error_and_loses_nothing(
+    probes: dict[tuple[str, str], Path], vectors: list[Case]
+) -> None:
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        pytest.skip("no valgrind; on Debian: apt-get install valgrind")
+    commands = [
+        *decode_commands(vectors)[::10],
+        *build_commands(probes),
+        "after-busy",
+        "drop-errors",
+    ]
+    checks = ["--quiet", "--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9"]
+    stdin = "".join(f"{command}\n" for command in commands).encode()
+    done = run(Path(valgrind), *checks, str(probes["ours", "ours"]), stdin=stdin)
+    assert done.returncode == 0, done.stderr.decode()[:2000]
+    assert done.stdout.count(b"> ") >= len(commands)
 
 
 def test_every_difference_is_a_row_of_the_compatibility_page() -> None:
