@@ -214,7 +214,7 @@ Message Connection::expect(CSv2Message::Tag tag) {
 
 void Connection::finish() {
     if (shutdown(socket_.fd(), SHUT_WR) != 0) {
-        throw PeerError(std::string("lost the connection: ") + std::strerror(errno));
+        throw PeerError(std::string("is gone: ") + std::strerror(errno));
     }
     if (std::optional<Message> message = receive()) {
         throw PeerError(std::string("sent ") + name_of((*message)->tag) + " after the end");
@@ -247,7 +247,7 @@ std::size_t Connection::read_full(std::uint8_t *data, std::size_t size) {
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             throw PeerError("was silent for " + std::to_string(timeout_seconds) + " seconds");
         } else if (errno != EINTR) {
-            throw PeerError(std::string("lost the connection: ") + std::strerror(errno));
+            throw PeerError(std::string("is gone: ") + std::strerror(errno));
         }
     }
     return filled;

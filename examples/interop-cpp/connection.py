@@ -38,7 +38,7 @@ class Connection:
         self._socket = sock
         self._who = who
         self._decoder = sv2_ffi.Decoder(max_frame_size=max_frame_size)
-        self._received: list[sv2_ffi.AnyMessage] = []
+        self._received: list[sv2_ffi.Message] = []
 
     def __enter__(self) -> "Connection":
         return self
@@ -59,21 +59,31 @@ class Connection:
         except OSError as error:
             raise PeerError(f"does not take {message.name}: {error}") from error
 
-    def receive(self) -> sv2_ffi.AnyMessage | None:
-        """The next message, or None when the peer has closed the connection between messages."""
+    def receive(self) -> sv2_ffi.Message | None:
+        """The next message, or None when the peer has closed the connection between messages.
+
+        Messages of a type that sv2_ffi does not know are skipped, as the protocol asks.
+        """
         while not self._received:
             try:
                 data = self._socket.recv(READ_SIZE)
             except TimeoutError:
-                raise PeerError(f"silent for {TIMEOUT_SECONDS:.0f} seconds") from None
+                raise PeerError(f"was silent for {TIMEOUT_SECONDS:.0f} seconds") from None
             except OSError as error:
-                raise PeerError(f"connection lost: {error}") from error
+                raise PeerError(f"is gone: {error}") from error
+            if not data and self._decoder.pending:
+                raise PeerError("closed the connection in the middle of a message")
             if not data:
                 return None
             try:
-                self._received.extend(self._decoder.feed(data))
+                for message in self._decoder.feed(data):
+                    match message:
+                        case sv2_ffi.UnknownMessage():
+                            say(self._who, f"ignores {message.name}")
+                        case _:
+                            self._received.append(message)
             except sv2_ffi.Sv2Error as error:
-                raise PeerError(f"not a valid message: {error}") from error
+                raise PeerError(f"sent what is no valid message: {error}") from error
         return self._received.pop(0)
 
     def expect(self, kind: type[M]) -> M:
@@ -91,6 +101,6 @@ class Connection:
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            raise PeerError(f"connection lost: {error}") from error
+            raise PeerError(f"is gone: {error}") from error
         if (message := self.receive()) is not None:
             raise PeerError(f"sent {message.name} after the end")

@@ -35,7 +35,8 @@ class Judge:
     def _on_block_checked(
         self, _data: object, _block: pbk.Block, state: pbk.BlockValidationState
     ) -> None:
-        self._verdict = f"{state.validation_mode.name}, {state.block_validation_result.name}"
+        mode, result = state.validation_mode, state.block_validation_result
+        self._verdict = mode.name if mode == pbk.ValidationMode.VALID else result.name
 
     @property
     def height(self) -> int:
@@ -46,7 +47,8 @@ class Judge:
         """Add a block to the chain; returns its hash as people write it.
 
         Raises:
-            RefusedError: the engine did not make this block its tip.
+            RefusedError: the engine did not make this block its tip. The text is the engine's
+                verdict, by its own name: MUTATED, INVALID_HEADER, CONSENSUS, TIME_FUTURE, ...
         """
         self._verdict = "no verdict"
         try:
@@ -59,7 +61,7 @@ class Judge:
             raise RefusedError(self._verdict) from None
         chain = self._chainstate.get_active_chain()
         if bytes(chain.block_tree_entries[chain.height].block_hash) != bytes(block.block_hash):
-            raise RefusedError(f"{self._verdict}, but not the tip")
+            raise RefusedError(self._verdict)
         return str(block.block_hash)
 
 

@@ -43,6 +43,8 @@ def set_up(connection: Connection, host: str, port: int) -> None:
             pass
         case common.SetupConnectionError(error_code=code):
             raise PeerError(f"refuses the connection: {code!a}")
+        case common.SetupConnectionSuccess(used_version=version):
+            raise PeerError(f"answers SetupConnection with version {version}")
         case None:
             raise PeerError("closed the connection instead of answering SetupConnection")
         case other:

@@ -156,8 +156,6 @@ def serve(connection: Connection, template: Template) -> bytes:
                 connection.send(*answer_request(template, template_id))
             case td.SubmitSolution() as solution:
                 return template.rebuild(solution)
-            case sv2_ffi.UnknownMessage():
-                continue  # the protocol asks to ignore what one does not know
             case None:
                 raise PeerError("closed the connection without a solution")
             case other:
