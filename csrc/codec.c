@@ -168,14 +168,32 @@ static int is_final(sv2_status status)
     return status != SV2_OK && status != SV2_ERR_BUFFER;
 }
 
+static size_t written(const sv2_writer *w)
+{
+    return w->cap - w->left + w->over;
+}
+
+void sv2_overflow(sv2_writer *w, size_t n)
+{
+    if (n > SV2_MAX_PAYLOAD - written(w)) {
+        sv2_writer_fail(w, SV2_ERR_FRAME_LARGE);
+        return;
+    }
+    w->over += n;
+    if (w->status == SV2_OK)
+        w->status = SV2_ERR_BUFFER;
+}
+
 static void put_length(sv2_writer *w, uint32_t length, unsigned bytes)
 {
-    uint8_t wire[4];
-    sv2_store_u32(wire, length);
+    uint8_t *p = sv2_room(w, bytes);
+    p[0] = (uint8_t)length;
+    if (bytes > 1)
+        p[1] = (uint8_t)(length >> 8);
+    if (bytes > 2)
+        p[2] = (uint8_t)(length >> 16);
     if (length >> (8 * bytes) != 0)
         sv2_writer_fail(w, SV2_ERR_LENGTH);
-    else
-        sv2_put(w, wire, bytes);
 }
 
 static void put_bytes(sv2_writer *w, unsigned kind, sv2_bytes bytes)
@@ -238,49 +256,41 @@ static void put_seq(sv2_writer *w, unsigned kind, const sv2_seq *seq)
 
 static void put_option_u32(sv2_writer *w, sv2_option_u32 option)
 {
-    uint8_t wire[5] = {1};
-    sv2_store_u32(wire + 1, option.value);
-    if (!option.present)
-        wire[0] = 0;
-    sv2_put(w, wire, option.present ? 5 : 1);
-}
-
-static void put_int(sv2_writer *w, unsigned kind, const uint8_t *in)
-{
-    uint8_t wire[8];
-    if (kind == SV2_KIND_U16) {
-        uint16_t value;
-        memcpy(&value, in, sizeof(value));
-        sv2_store_u16(wire, value);
-    } else if (kind == SV2_KIND_U32) {
-        uint32_t value;
-        memcpy(&value, in, sizeof(value));
-        sv2_store_u32(wire, value);
-    } else {
-        uint64_t value;
-        memcpy(&value, in, sizeof(value));
-        sv2_store_u64(wire, value);
-    }
-    sv2_put(w, wire, fixed_size(kind));
+    *sv2_room(w, 1) = option.present;
+    if (option.present)
+        sv2_store_u32(sv2_room(w, 4), option.value);
 }
 
 static void encode_field(sv2_writer *w, unsigned kind, const uint8_t *in)
 {
     switch (kind) {
     case SV2_KIND_U8:
-    case SV2_KIND_U256:
-        sv2_put(w, in, fixed_size(kind));
+        *sv2_room(w, 1) = *in;
         return;
-    case SV2_KIND_U16:
-    case SV2_KIND_U32:
-    case SV2_KIND_U64:
-        put_int(w, kind, in);
+    case SV2_KIND_BOOL:
+        *sv2_room(w, 1) = *in != 0;
         return;
-    case SV2_KIND_BOOL: {
-        uint8_t wire = *in != 0;
-        sv2_put(w, &wire, 1);
+    case SV2_KIND_U16: {
+        uint16_t value;
+        memcpy(&value, in, sizeof(value));
+        sv2_store_u16(sv2_room(w, 2), value);
         return;
     }
+    case SV2_KIND_U32: {
+        uint32_t value;
+        memcpy(&value, in, sizeof(value));
+        sv2_store_u32(sv2_room(w, 4), value);
+        return;
+    }
+    case SV2_KIND_U64: {
+        uint64_t value;
+        memcpy(&value, in, sizeof(value));
+        sv2_store_u64(sv2_room(w, 8), value);
+        return;
+    }
+    case SV2_KIND_U256:
+        sv2_put(w, in, 32);
+        return;
     case SV2_KIND_OPTION_U32: {
         sv2_option_u32 option;
         memcpy(&option, in, sizeof(option));
@@ -307,21 +317,22 @@ static void encode_field(sv2_writer *w, unsigned kind, const uint8_t *in)
 sv2_status sv2_encode(const sv2_descriptor *descriptor, uint8_t *out, size_t cap,
                       sv2_report *report, const void *message)
 {
-    sv2_writer w = {out, cap, 0, SV2_OK};
+    size_t room = cap < SV2_MAX_PAYLOAD ? cap : SV2_MAX_PAYLOAD;
+    sv2_writer w = {out, room, 0, room, SV2_OK, {0}};
     size_t start = 0;
     unsigned i;
     if (descriptor == NULL || message == NULL || (out == NULL && cap != 0))
         return SV2_ERR_ARGUMENT;
     for (i = 0; i < descriptor->field_count; i++) {
         const sv2_field *field = &descriptor->fields[i];
-        start = w.len;
+        start = written(&w);
         encode_field(&w, field->kind, (const uint8_t *)message + field->offset);
         if (is_final(w.status))
             break;
     }
     if (report != NULL) {
         report->field = (uint8_t)i;
-        report->offset = i == descriptor->field_count ? w.len : start;
+        report->offset = i == descriptor->field_count ? written(&w) : start;
     }
     return w.status;
 }

@@ -40,10 +40,12 @@ static inline const uint8_t *sv2_take(sv2_reader *r, size_t n)
 }
 
 typedef struct sv2_writer {
-    uint8_t *out;
-    size_t cap;
-    size_t len; /* bytes written or, past cap, that would have been; at most SV2_MAX_PAYLOAD */
+    uint8_t *pos;
+    size_t left; /* bytes at pos */
+    size_t over; /* bytes that would have gone in with more room */
+    size_t cap;  /* of the buffer; at most SV2_MAX_PAYLOAD counts */
     sv2_status status;
+    uint8_t nowhere[8]; /* where small values go for which there is no room */
 } sv2_writer;
 
 /* SV2_ERR_BUFFER gives way to any other failure: counting goes on behind a full buffer. */
@@ -53,19 +55,34 @@ static inline void sv2_writer_fail(sv2_writer *w, sv2_status status)
         w->status = status;
 }
 
+/* Counts n bytes for which there is no room. */
+void sv2_overflow(sv2_writer *w, size_t n);
+
+/* Where to store the next n bytes, at most 8: never NULL. */
+static inline uint8_t *sv2_room(sv2_writer *w, size_t n)
+{
+    uint8_t *p = w->pos;
+    if (n > w->left) {
+        sv2_overflow(w, n);
+        return w->nowhere;
+    }
+    w->pos += n;
+    w->left -= n;
+    return p;
+}
+
 static inline void sv2_put(sv2_writer *w, const void *data, size_t n)
 {
-    if (n > SV2_MAX_PAYLOAD - w->len) {
-        sv2_writer_fail(w, SV2_ERR_FRAME_LARGE);
+    uint8_t *p = w->pos;
+    if (n > w->left) {
+        sv2_overflow(w, n);
         return;
     }
-    if (w->len + n > w->cap) {
-        if (w->status == SV2_OK)
-            w->status = SV2_ERR_BUFFER;
-    } else if (n != 0) {
-        memcpy(w->out + w->len, data, n);
-    }
-    w->len += n;
+    if (n == 0)
+        return;
+    memcpy(p, data, n);
+    w->pos += n;
+    w->left -= n;
 }
 
 #endif

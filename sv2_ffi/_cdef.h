@@ -16,7 +16,22 @@ typedef enum sv2_status {
     SV2_ERR_BUFFER = 20,
     SV2_ERR_FRAME_LARGE = 21,
     SV2_ERR_ARGUMENT = 22,
-    SV2_ERR_TARGET = 23
+    SV2_ERR_TARGET = 23,
+
+    SV2_ERR_AUTH = 24,
+    SV2_ERR_NONCE = 25,
+    SV2_ERR_PROVIDER = 26,
+    SV2_ERR_CERT_VERSION = 27,
+    SV2_ERR_CERT_SIGNATURE = 28,
+    SV2_ERR_CERT_DATES = 29,
+    SV2_ERR_CERT_EARLY = 30,
+    SV2_ERR_CERT_EXPIRED = 31,
+    SV2_ERR_CERT_NO_CLOCK = 32,
+    SV2_ERR_KEY_LENGTH = 33,
+    SV2_ERR_KEY_CHARACTER = 34,
+    SV2_ERR_KEY_CHECKSUM = 35,
+    SV2_ERR_KEY_VERSION = 36,
+    SV2_ERR_KEY_VALUE = 37
 } sv2_status;
 
 const char *sv2_status_string(sv2_status status);

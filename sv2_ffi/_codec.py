@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sv2_ffi._errors import EncodeError, FrameTooLarge, MalformedMessage, TruncatedFrame
 from sv2_ffi._explain import explain
-from sv2_ffi._message import CHANNEL_BIT, Message, Tlv, parse_tlvs, show, values_of
+from sv2_ffi._message import CHANNEL_BIT, Message, Tlv, show, values_of
 from sv2_ffi._native import ffi, lib
 from sv2_ffi._table import CLASSES
 
@@ -28,7 +28,14 @@ for _index, _cls in enumerate(CLASSES):
     _cls._index = _index
     _cls._values = values_of(_cls)
 
+# Looked up once: every message passes here.
 _FLAT = ffi.typeof(f"uint64_t[{lib.SV2_GLUE_MAX_VALUES}]")
+_new, _unpack = ffi.new, ffi.unpack
+_glue_next, _glue_payload, _glue_encode = (
+    lib.sv2_glue_next,
+    lib.sv2_glue_payload,
+    lib.sv2_glue_encode,
+)
 _HEADER = struct.Struct("<HBHB")
 _new_buffer = ffi.new_allocator(should_clear_after_alloc=False)
 _BYTES = ffi.typeof("uint8_t[]")
@@ -122,9 +129,7 @@ def _encode_known(message: Message) -> bytes:
     # No wire form is larger than this: a value takes at most 8 bytes, an element's length 3.
     capacity = HEADER_SIZE + len(flat) + len(blob) + len(sizes)
     out = _new_buffer(_BYTES, capacity)
-    size = lib.sv2_glue_encode(
-        out, capacity, message._index, flat, blob, len(blob), sizes, len(sizes)
-    )
+    size = _glue_encode(out, capacity, message._index, flat, blob, len(blob), sizes, len(sizes))
     if size < 0:
         raise explain(message, *divmod(-size - 1, 256))
     return bytes(ffi.buffer(out, size))
@@ -162,13 +167,16 @@ def decode(frame: Buffer) -> AnyMessage:
     where the payload is not what the header names. A message that is not known is no error.
     """
     data = bytes(frame)
-    flat = ffi.new(_FLAT)
-    index = lib.sv2_glue_next(flat, data, len(data), 0, MAX_FRAME_SIZE)
-    if len(data) < HEADER_SIZE:
-        raise TruncatedFrame(HEADER_SIZE, len(data))
-    if flat[lib.SV2_GLUE_NEXT] != len(data):
-        raise TruncatedFrame(flat[lib.SV2_GLUE_NEXT], len(data))
-    return _message(data, flat, index)
+    flat = _new(_FLAT)
+    index = _glue_next(flat, data, len(data), 0, MAX_FRAME_SIZE)
+    if index < 0:
+        if (end := flat[lib.SV2_GLUE_NEXT]) < len(data) and len(data) >= HEADER_SIZE:
+            raise TruncatedFrame(end, len(data))
+        return _unknown_or_raise(data, flat)
+    message, end = _message(data, flat, index)
+    if end != len(data):
+        raise TruncatedFrame(end, len(data))
+    return message
 
 
 def decode_payload(extension_type: int, message_type: int, payload: Buffer) -> AnyMessage:
@@ -183,31 +191,31 @@ def decode_payload(extension_type: int, message_type: int, payload: Buffer) -> A
     if len(data) > MAX_PAYLOAD_SIZE:
         size = HEADER_SIZE + len(data)
         raise FrameTooLarge(extension_type, message_type, size, MAX_FRAME_SIZE)
-    flat = ffi.new(_FLAT)
-    index = lib.sv2_glue_payload(flat, data, len(data), extension_type, message_type)
-    return _message(data, flat, index)
+    flat = _new(_FLAT)
+    index = _glue_payload(flat, data, len(data), extension_type, message_type)
+    return _unknown_or_raise(data, flat) if index < 0 else _message(data, flat, index)[0]
 
 
-def _message(data: bytes, flat: Any, index: int) -> AnyMessage:
-    """The message from a flat form; flat is what sv2_glue_next or sv2_glue_payload left."""
-    if index < 0:
-        return _unknown_or_raise(data, flat)
+def _message(data: bytes, flat: Any, index: int) -> tuple[Message, int]:
+    """The message from the flat form that sv2_glue_next left, and where its frame ends in data."""
     cls = CLASSES[index]
-    values = ffi.unpack(flat, cls._values)
+    values = _unpack(flat, cls._values)
     message = cls._unpack(data, values)
-    if values[1] != values[0]:
-        message.trailing = data[values[1] : values[0]]
-    return message
+    end, trailing = values[0], values[1]
+    if trailing != end:
+        message.trailing = data[trailing:end]
+    return message, end
 
 
 def _unknown_or_raise(data: bytes, flat: Any) -> UnknownMessage:
+    """What a flat form says that holds no message."""
     status = flat[lib.SV2_GLUE_STATUS]
+    if status == lib.SV2_NEED_MORE:
+        raise TruncatedFrame(max(HEADER_SIZE, flat[lib.SV2_GLUE_NEXT]), len(data))
     extension_type, message_type = flat[lib.SV2_GLUE_EXTENSION], flat[lib.SV2_GLUE_TYPE]
-    payload = flat[lib.SV2_GLUE_PAYLOAD]
+    payload, end = flat[lib.SV2_GLUE_PAYLOAD], flat[lib.SV2_GLUE_NEXT]
     if status == lib.SV2_ERR_UNKNOWN:
-        return UnknownMessage(
-            extension_type, message_type, data[payload : flat[lib.SV2_GLUE_NEXT]]
-        )
+        return UnknownMessage(extension_type, message_type, data[payload:end])
     cls = MESSAGES[extension_type & ~CHANNEL_BIT, message_type]
     field = cls.FIELDS[flat[lib.SV2_GLUE_FIRST]].name
     offset = flat[lib.SV2_GLUE_TRAILING] - payload
@@ -216,7 +224,7 @@ def _unknown_or_raise(data: bytes, flat: Any) -> UnknownMessage:
 
 def status_text(status: int) -> str:
     """What a status code of libsv2 means."""
-    return ffi.string(lib.sv2_status_string(status)).decode("ascii")
+    return str(ffi.string(lib.sv2_status_string(status)), "ascii")
 
 
 class Decoder:
@@ -238,6 +246,7 @@ class Decoder:
         if max_frame_size < HEADER_SIZE:
             raise ValueError(f"max_frame_size is below {HEADER_SIZE}")
         self.max_frame_size = max_frame_size
+        # bytes where frames can be read from _at on; a bytearray while one frame comes in pieces.
         self._data: bytes | bytearray = b""
         self._at = 0
         self._skip = 0
@@ -273,24 +282,34 @@ class Decoder:
         self._data += data
 
     def _messages(self) -> Iterator[AnyMessage]:
-        while self.pending >= HEADER_SIZE:
-            length = parse_header(memoryview(self._data)[self._at : self._at + HEADER_SIZE]).length
-            size = HEADER_SIZE + length
-            if size > self.max_frame_size:
-                raise self._refuse(size)
-            if self.pending < size:
-                return
-            yield self._next(size)
+        while self._is_ready():
+            data, at = bytes(self._data), self._at  # bytes already: nothing is copied
+            flat = _new(_FLAT)
+            index = _glue_next(flat, data, len(data), at, self.max_frame_size)
+            if index >= 0:
+                message, self._at = _message(data, flat, index)
+                yield message
+                continue
+            match flat[lib.SV2_GLUE_STATUS]:
+                case lib.SV2_NEED_MORE:
+                    return
+                case lib.SV2_ERR_FRAME_LARGE:
+                    raise self._refuse(flat[lib.SV2_GLUE_NEXT] - at)
+                case _:
+                    self._at = flat[lib.SV2_GLUE_NEXT]
+                    yield _unknown_or_raise(data, flat)
 
-    def _next(self, size: int) -> AnyMessage:
-        """Takes the whole frame of size bytes that comes next."""
-        if not isinstance(self._data, bytes):
-            self._data = bytes(self._data)
-        data, at = self._data, self._at
-        self._at += size
-        flat = ffi.new(_FLAT)
-        index = lib.sv2_glue_next(flat, data, len(data), at, size)
-        return _message(data, flat, index)
+    def _is_ready(self) -> bool:
+        """Whether a frame may be complete; pieces become one run of bytes only when it is."""
+        if self.pending < HEADER_SIZE:
+            return False
+        if isinstance(self._data, bytes):
+            return True
+        size = HEADER_SIZE + parse_header(self._data).length
+        if self.pending < size <= self.max_frame_size:
+            return False
+        self._data = bytes(self._data)
+        return True
 
     def _refuse(self, size: int) -> FrameTooLarge:
         header = parse_header(bytes(self._data[self._at : self._at + HEADER_SIZE]))

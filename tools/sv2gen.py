@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from generator import c, cdef, docs, python, schema  # noqa: E402
+from generator import c, cdef, docs, python, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -41,7 +41,23 @@ typedef enum sv2_status {
     SV2_ERR_BUFFER = 20,       /* the output buffer is too small */
     SV2_ERR_FRAME_LARGE = 21,  /* the frame is over the limit */
     SV2_ERR_ARGUMENT = 22,     /* the caller's mistake: NULL, or a view or sequence at odds with itself */
-    SV2_ERR_TARGET = 23        /* a compact target that is negative or over 256 bits */
+    SV2_ERR_TARGET = 23,       /* a compact target that is negative or over 256 bits */
+
+    /* <libsv2/noise.h> */
+    SV2_ERR_AUTH = 24,           /* encrypted data does not authenticate */
+    SV2_ERR_NONCE = 25,          /* the nonces of a session are used up */
+    SV2_ERR_PROVIDER = 26,       /* the cryptography failed: no random bytes, or a bad secret */
+    SV2_ERR_CERT_VERSION = 27,   /* the certificate's format is not version 0 */
+    SV2_ERR_CERT_SIGNATURE = 28, /* it is not signed by the expected authority */
+    SV2_ERR_CERT_DATES = 29,     /* it ends before it begins */
+    SV2_ERR_CERT_EARLY = 30,     /* it is not valid yet */
+    SV2_ERR_CERT_EXPIRED = 31,   /* it is not valid any more */
+    SV2_ERR_CERT_NO_CLOCK = 32,  /* its dates cannot be checked without a clock */
+    SV2_ERR_KEY_LENGTH = 33,     /* the text of a key has a wrong length */
+    SV2_ERR_KEY_CHARACTER = 34,  /* it has a character that base58 does not have */
+    SV2_ERR_KEY_CHECKSUM = 35,   /* its checksum is wrong */
+    SV2_ERR_KEY_VERSION = 36,    /* its version is unknown */
+    SV2_ERR_KEY_VALUE = 37       /* it is no key of the curve */
 } sv2_status;
 
 /* Text for a status, for logs: never NULL, static. With SV2_NO_NAMES defined when the library is

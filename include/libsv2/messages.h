@@ -3,7 +3,7 @@
  * Every message of the current specification: a struct each, and functions that decode and encode
  * it. Multi-byte integers are in the machine's own order in the structs and little-endian on the
  * wire. U256 fields are 32 bytes as on the wire. Views (sv2_bytes) and sequences (sv2_seq) of a
- * decoded message point into the payload that it was decoded from, and are valid as long as that is.
+ * decoded message point into the payload it was decoded from, and are valid as long as that is.
  */
 #ifndef LIBSV2_MESSAGES_H
 #define LIBSV2_MESSAGES_H

@@ -1,4 +1,4 @@
-"""Frames from elsewhere: vectors of an independent encoder, and a session of Bitcoin Core's sv2-tp."""
+"""Frames from elsewhere: an independent encoder's vectors, and a session with Bitcoin Core."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import sv2_ffi
 
 TESTS = Path(__file__).parent.parent

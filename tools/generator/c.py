@@ -75,9 +75,7 @@ def _id(message: Message) -> str:
 
 
 def _any_message(messages: list[Message]) -> str:
-    ids = ",\n".join(
-        f"    {_id(m)} = 0x{m.extension_type << 8 | m.type:04x}" for m in messages
-    )
+    ids = ",\n".join(f"    {_id(m)} = 0x{m.extension_type << 8 | m.type:04x}" for m in messages)
     members = "".join(f"        sv2_{m.c_name} {m.c_name};\n" for m in messages)
     return (
         "/* ---- Any message ---- */\n\n"
@@ -153,10 +151,10 @@ def _names(messages: list[Message]) -> str:
     rows = "".join(f'        "{m.name}",\n' for m in messages)
     return (
         "const char *sv2_message_name_at(size_t index)\n{\n"
-        "#ifdef SV2_NO_NAMES\n    (void)index;\n    return \"\";\n#else\n"
+        '#ifdef SV2_NO_NAMES\n    (void)index;\n    return "";\n#else\n'
         "    static const char *const names[SV2_MESSAGE_COUNT] = {\n"
         f"{rows}    }};\n"
-        "    return index < SV2_MESSAGE_COUNT ? names[index] : \"\";\n#endif\n}\n"
+        '    return index < SV2_MESSAGE_COUNT ? names[index] : "";\n#endif\n}\n'
     )
 
 
@@ -165,7 +163,7 @@ _HEADER_TOP = f"""{BANNER}
  * Every message of the current specification: a struct each, and functions that decode and encode
  * it. Multi-byte integers are in the machine's own order in the structs and little-endian on the
  * wire. U256 fields are 32 bytes as on the wire. Views (sv2_bytes) and sequences (sv2_seq) of a
- * decoded message point into the payload that it was decoded from, and are valid as long as that is.
+ * decoded message point into the payload it was decoded from, and are valid as long as that is.
  */
 #ifndef LIBSV2_MESSAGES_H
 #define LIBSV2_MESSAGES_H
@@ -217,8 +215,8 @@ _HEADER_END = """#ifdef __cplusplus
 
 _SOURCE_TOP = f"""{BANNER}
 /*
- * What the interpreter knows of each message: two bytes a field. Descriptors are separate objects, so
- * that a linker with --gc-sections keeps those that a program names; sv2_descriptor_at keeps all.
+ * What the interpreter knows of each message: two bytes a field. Descriptors are separate objects,
+ * so that a linker with --gc-sections keeps those that a program names; sv2_descriptor_at keeps all.
  */
 #include "libsv2/messages.h"
 

@@ -40,9 +40,7 @@ def module(protocol: Protocol) -> str:
 def table(protocols: list[Protocol]) -> str:
     """sv2_ffi/_table.py: every class, in the order of sv2_descriptor_at."""
     where = {m.key: p.name for p in protocols for m in p.messages}
-    rows = "".join(
-        f"    {where[m.key]}.{m.class_name},\n" for m in sorted_messages(protocols)
-    )
+    rows = "".join(f"    {where[m.key]}.{m.class_name},\n" for m in sorted_messages(protocols))
     modules = ", ".join(sorted(p.name for p in protocols))
     return (
         f"{BANNER}\n"
@@ -79,9 +77,7 @@ def _docstring(message: Message) -> str:
     lines.append("Args, in wire order:")
     for field in message.fields:
         text = f"{field.name}: {field.type}. {field.description}"
-        lines.extend(
-            textwrap.wrap(text, 90, initial_indent="    ", subsequent_indent="        ")
-        )
+        lines.extend(textwrap.wrap(text, 90, initial_indent="    ", subsequent_indent="        "))
     body = "\n    ".join(lines).replace("\n    \n", "\n\n")
     return f'    """{body}\n    """\n'
 
@@ -107,12 +103,12 @@ def _pack(message: Message) -> str:
     values: list[str] = []
     chunks: list[str] = []
     prepare: list[str] = []
-    sizes = "b\"\""
+    sizes = 'b""'
     for field in message.fields:
         _pack_field(field, values, chunks, prepare)
         if field.type == "SEQ0_64K[B0_16M]":
             sizes = f"{field.name}_sizes"
-    blob = f"b\"\".join(({', '.join(chunks)},))" if chunks else "b\"\""
+    blob = f'b"".join(({", ".join(chunks)},))' if chunks else 'b""'
     lines = "".join(f"        {line}\n" for line in prepare)
     joined = ",\n                ".join(values)
     return (
@@ -124,9 +120,7 @@ def _pack(message: Message) -> str:
     )
 
 
-def _pack_field(
-    field: Field, values: list[str], chunks: list[str], prepare: list[str]
-) -> None:
+def _pack_field(field: Field, values: list[str], chunks: list[str], prepare: list[str]) -> None:
     me = f"self.{field.name}"
     match field.type:
         case "U8" | "U16" | "U32" | "U64":
