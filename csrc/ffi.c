@@ -440,14 +440,15 @@ static bool own_message(CSv2Message *out, const sv2_message *in, bool *failed)
         return true;
     case SV2_ID_SETUP_CONNECTION_SUCCESS:
         out->tag = CSv2Message_SetupConnectionSuccess;
-        out->setup_connection_success._0.used_version = in->as.setup_connection_success.used_version;
+        out->setup_connection_success._0.used_version =
+            in->as.setup_connection_success.used_version;
         out->setup_connection_success._0.flags = in->as.setup_connection_success.flags;
         return true;
     case SV2_ID_SETUP_CONNECTION_ERROR:
         out->tag = CSv2Message_SetupConnectionError;
         out->setup_connection_error._0.flags = in->as.setup_connection_error.flags;
-        out->setup_connection_error._0.error_code
-            = own(in->as.setup_connection_error.error_code, failed);
+        out->setup_connection_error._0.error_code =
+            own(in->as.setup_connection_error.error_code, failed);
         return true;
     case SV2_ID_CHANNEL_ENDPOINT_CHANGED:
         out->tag = CSv2Message_ChannelEndpointChanged;
@@ -455,10 +456,10 @@ static bool own_message(CSv2Message *out, const sv2_message *in, bool *failed)
         return true;
     case SV2_ID_COINBASE_OUTPUT_CONSTRAINTS:
         out->tag = CSv2Message_CoinbaseOutputConstraints;
-        out->coinbase_output_constraints._0.coinbase_output_max_additional_size
-            = in->as.coinbase_output_constraints.coinbase_output_max_additional_size;
-        out->coinbase_output_constraints._0.coinbase_output_max_additional_sigops
-            = in->as.coinbase_output_constraints.coinbase_output_max_additional_sigops;
+        out->coinbase_output_constraints._0.coinbase_output_max_additional_size =
+            in->as.coinbase_output_constraints.coinbase_output_max_additional_size;
+        out->coinbase_output_constraints._0.coinbase_output_max_additional_sigops =
+            in->as.coinbase_output_constraints.coinbase_output_max_additional_sigops;
         return true;
     case SV2_ID_NEW_TEMPLATE:
         own_new_template(out, &in->as.new_template, failed);
@@ -475,10 +476,10 @@ static bool own_message(CSv2Message *out, const sv2_message *in, bool *failed)
         return true;
     case SV2_ID_REQUEST_TRANSACTION_DATA_ERROR:
         out->tag = CSv2Message_RequestTransactionDataError;
-        out->request_transaction_data_error._0.template_id
-            = in->as.request_transaction_data_error.template_id;
-        out->request_transaction_data_error._0.error_code
-            = own(in->as.request_transaction_data_error.error_code, failed);
+        out->request_transaction_data_error._0.template_id =
+            in->as.request_transaction_data_error.template_id;
+        out->request_transaction_data_error._0.error_code =
+            own(in->as.request_transaction_data_error.error_code, failed);
         return true;
     case SV2_ID_SUBMIT_SOLUTION:
         own_submit_solution(out, &in->as.submit_solution, failed);
@@ -677,7 +678,8 @@ static const sv2_descriptor *view_message(sv2_message *out, const CSv2Message *i
         *valid = view_setup_connection(&out->as.setup_connection, &in->setup_connection._0);
         return &sv2_setup_connection_descriptor;
     case CSv2Message_SetupConnectionSuccess:
-        out->as.setup_connection_success.used_version = in->setup_connection_success._0.used_version;
+        out->as.setup_connection_success.used_version =
+            in->setup_connection_success._0.used_version;
         out->as.setup_connection_success.flags = in->setup_connection_success._0.flags;
         return &sv2_setup_connection_success_descriptor;
     case CSv2Message_SetupConnectionError:
@@ -688,10 +690,10 @@ static const sv2_descriptor *view_message(sv2_message *out, const CSv2Message *i
         out->as.channel_endpoint_changed.channel_id = in->channel_endpoint_changed._0.channel_id;
         return &sv2_channel_endpoint_changed_descriptor;
     case CSv2Message_CoinbaseOutputConstraints:
-        out->as.coinbase_output_constraints.coinbase_output_max_additional_size
-            = in->coinbase_output_constraints._0.coinbase_output_max_additional_size;
-        out->as.coinbase_output_constraints.coinbase_output_max_additional_sigops
-            = in->coinbase_output_constraints._0.coinbase_output_max_additional_sigops;
+        out->as.coinbase_output_constraints.coinbase_output_max_additional_size =
+            in->coinbase_output_constraints._0.coinbase_output_max_additional_size;
+        out->as.coinbase_output_constraints.coinbase_output_max_additional_sigops =
+            in->coinbase_output_constraints._0.coinbase_output_max_additional_sigops;
         return &sv2_coinbase_output_constraints_descriptor;
     case CSv2Message_NewTemplate:
         view_new_template(&out->as.new_template, &in->new_template._0);
@@ -711,10 +713,10 @@ static const sv2_descriptor *view_message(sv2_message *out, const CSv2Message *i
         return &sv2_request_transaction_data_success_descriptor;
     }
     case CSv2Message_RequestTransactionDataError:
-        out->as.request_transaction_data_error.template_id
-            = in->request_transaction_data_error._0.template_id;
-        out->as.request_transaction_data_error.error_code
-            = view(in->request_transaction_data_error._0.error_code);
+        out->as.request_transaction_data_error.template_id =
+            in->request_transaction_data_error._0.template_id;
+        out->as.request_transaction_data_error.error_code =
+            view(in->request_transaction_data_error._0.error_code);
         return &sv2_request_transaction_data_error_descriptor;
     case CSv2Message_SubmitSolution:
         out->as.submit_solution.template_id = in->submit_solution._0.template_id;
@@ -771,8 +773,8 @@ void flush_encoder(EncoderWrapper *encoder)
 static sv2_status encode_frame(EncoderWrapper *encoder, size_t *len,
                                const sv2_descriptor *descriptor, const sv2_message *message)
 {
-    sv2_status status
-        = sv2_frame_encode(descriptor, encoder->frame, encoder->capacity, len, &message->as);
+    sv2_status status =
+        sv2_frame_encode(descriptor, encoder->frame, encoder->capacity, len, &message->as);
     if (status != SV2_ERR_BUFFER)
         return status;
     release_frame(encoder);

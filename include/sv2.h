@@ -57,7 +57,10 @@
 #ifdef __cplusplus
 #define SV2_CONSTANT(type, name, value) static const type name = value
 #else
-#define SV2_CONSTANT(type, name, value) enum { name = value }
+#define SV2_CONSTANT(type, name, value)                                                            \
+    enum {                                                                                         \
+        name = value                                                                               \
+    }
 #endif
 
 /* Sizes in bytes: frames (spec 3.2), the Noise transport and its handshake (spec 4). */
@@ -402,8 +405,7 @@ struct Sv2Error {
     };
 };
 
-template <typename T, typename E>
-struct CResult {
+template <typename T, typename E> struct CResult {
     enum class Tag {
         Ok,
         Err,

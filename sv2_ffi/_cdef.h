@@ -15,7 +15,8 @@ typedef enum sv2_status {
     SV2_ERR_UNKNOWN = 19,
     SV2_ERR_BUFFER = 20,
     SV2_ERR_FRAME_LARGE = 21,
-    SV2_ERR_ARGUMENT = 22,
+    SV2_ERR_ARGUMENT =
+        22,
     SV2_ERR_TARGET = 23,
 
     SV2_ERR_AUTH = 24,
@@ -1367,7 +1368,8 @@ typedef struct sv2_tlv {
 
 sv2_status sv2_tlv_next(sv2_tlv *tlv, const uint8_t **data, size_t *len);
 
-sv2_status sv2_frame_append_tlv(uint8_t *frame, size_t cap, size_t *len, const sv2_tlv *tlv);
+sv2_status sv2_frame_append_tlv(uint8_t *frame, size_t cap, size_t *len,
+                                        const sv2_tlv *tlv);
 
 typedef struct sv2_sha256 {
     uint32_t state[8];

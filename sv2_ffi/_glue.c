@@ -105,8 +105,8 @@ static int flatten(uint64_t *flat, const uint8_t *data, size_t at, size_t end)
     descriptor = sv2_find(frame.extension_type, frame.message_type);
     for (i = 0; i < descriptor->field_count; i++) {
         const sv2_field *field = &descriptor->fields[i];
-        value = flatten_field(value, field->kind, (const uint8_t *)&message.as + field->offset, data,
-                              &at);
+        value = flatten_field(value, field->kind, (const uint8_t *)&message.as + field->offset,
+                              data, &at);
     }
     return index_of(descriptor);
 }

@@ -4,18 +4,24 @@
 
 #include <algorithm>
 
-namespace {
+namespace
+{
 
-void put(Bytes &out, const Bytes &bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
+void put(Bytes &out, const Bytes &bytes)
+{
+    out.insert(out.end(), bytes.begin(), bytes.end());
+}
 
-void put_number(Bytes &out, std::uint64_t number, int size) {
+void put_number(Bytes &out, std::uint64_t number, int size)
+{
     for (int i = 0; i < size; i++) {
         out.push_back(static_cast<std::uint8_t>(number >> (8 * i)));
     }
 }
 
 // Bitcoin's variable-length integer, for counts and script lengths.
-void put_compact_size(Bytes &out, std::uint64_t number) {
+void put_compact_size(Bytes &out, std::uint64_t number)
+{
     if (number < 0xfd) {
         put_number(out, number, 1);
     } else if (number <= 0xffff) {
@@ -27,14 +33,16 @@ void put_compact_size(Bytes &out, std::uint64_t number) {
     }
 }
 
-Hash sha256d(const std::uint8_t *data, std::size_t size) {
+Hash sha256d(const std::uint8_t *data, std::size_t size)
+{
     Hash hash;
     sv2_sha256d(hash.data(), data, size);
     return hash;
 }
 
 // Inputs and outputs: what a transaction's two serializations have in common.
-Bytes coinbase_body(const Coinbase &coinbase) {
+Bytes coinbase_body(const Coinbase &coinbase)
+{
     Bytes out;
     put_compact_size(out, 1);
     out.insert(out.end(), 32, 0x00); // a coinbase spends output 0xffffffff of nothing
@@ -48,20 +56,28 @@ Bytes coinbase_body(const Coinbase &coinbase) {
 }
 
 // Reads a transaction from the front and never past its end.
-class Reader {
-public:
-    explicit Reader(const Bytes &data) : data_(data) {}
+class Reader
+{
+  public:
+    explicit Reader(const Bytes &data) : data_(data)
+    {
+    }
 
-    std::size_t offset() const { return offset_; }
+    std::size_t offset() const
+    {
+        return offset_;
+    }
 
-    void skip(std::uint64_t size) {
+    void skip(std::uint64_t size)
+    {
         if (size > data_.size() - offset_) {
             throw BitcoinError("a transaction ends in the middle of a field");
         }
         offset_ += static_cast<std::size_t>(size);
     }
 
-    std::uint64_t number(std::size_t size) {
+    std::uint64_t number(std::size_t size)
+    {
         skip(size);
         std::uint64_t value = 0;
         for (std::size_t i = 0; i < size; i++) {
@@ -70,17 +86,19 @@ public:
         return value;
     }
 
-    std::uint64_t compact_size() {
+    std::uint64_t compact_size()
+    {
         const std::uint64_t first = number(1);
         return first < 0xfd ? first : number(std::size_t{1} << (first - 0xfc));
     }
 
-private:
+  private:
     const Bytes &data_;
     std::size_t offset_ = 0;
 };
 
-void skip_inputs(Reader &reader, std::uint64_t count) {
+void skip_inputs(Reader &reader, std::uint64_t count)
+{
     for (std::uint64_t i = 0; i < count; i++) {
         reader.skip(36);
         reader.skip(reader.compact_size());
@@ -88,7 +106,8 @@ void skip_inputs(Reader &reader, std::uint64_t count) {
     }
 }
 
-void skip_outputs(Reader &reader) {
+void skip_outputs(Reader &reader)
+{
     const std::uint64_t count = reader.compact_size();
     for (std::uint64_t i = 0; i < count; i++) {
         reader.skip(8);
@@ -96,7 +115,8 @@ void skip_outputs(Reader &reader) {
     }
 }
 
-void skip_witnesses(Reader &reader, std::uint64_t inputs) {
+void skip_witnesses(Reader &reader, std::uint64_t inputs)
+{
     for (std::uint64_t i = 0; i < inputs; i++) {
         const std::uint64_t items = reader.compact_size();
         for (std::uint64_t item = 0; item < items; item++) {
@@ -105,7 +125,8 @@ void skip_witnesses(Reader &reader, std::uint64_t inputs) {
     }
 }
 
-int hex_digit(char digit) {
+int hex_digit(char digit)
+{
     if (digit >= '0' && digit <= '9') {
         return digit - '0';
     }
@@ -120,7 +141,8 @@ int hex_digit(char digit) {
 
 } // namespace
 
-Bytes from_hex(std::string_view text) {
+Bytes from_hex(std::string_view text)
+{
     if (text.size() % 2 != 0) {
         throw BitcoinError("an odd number of hex digits");
     }
@@ -132,7 +154,8 @@ Bytes from_hex(std::string_view text) {
     return out;
 }
 
-std::string to_hex(const std::uint8_t *data, std::size_t size) {
+std::string to_hex(const std::uint8_t *data, std::size_t size)
+{
     static const char digits[] = "0123456789abcdef";
     std::string out;
     out.reserve(2 * size);
@@ -143,7 +166,8 @@ std::string to_hex(const std::uint8_t *data, std::size_t size) {
     return out;
 }
 
-Hash to_hash(const Bytes &bytes) {
+Hash to_hash(const Bytes &bytes)
+{
     Hash hash = {};
     if (bytes.size() != hash.size()) {
         throw BitcoinError("a hash that is not 32 bytes");
@@ -152,13 +176,15 @@ Hash to_hash(const Bytes &bytes) {
     return hash;
 }
 
-std::string hash_text(const Hash &hash) {
+std::string hash_text(const Hash &hash)
+{
     Hash reversed;
     std::reverse_copy(hash.begin(), hash.end(), reversed.begin());
     return to_hex(reversed.data(), reversed.size());
 }
 
-Hash Coinbase::txid() const {
+Hash Coinbase::txid() const
+{
     Bytes out;
     put_number(out, version, 4);
     put(out, coinbase_body(*this));
@@ -166,7 +192,8 @@ Hash Coinbase::txid() const {
     return sha256d(out.data(), out.size());
 }
 
-Bytes Coinbase::serialize() const {
+Bytes Coinbase::serialize() const
+{
     Bytes out;
     put_number(out, version, 4);
     put(out, {0x00, 0x01}); // marker and flag: a witness follows the outputs
@@ -178,7 +205,8 @@ Bytes Coinbase::serialize() const {
     return out;
 }
 
-Bytes tx_output(std::uint64_t value, const Bytes &script) {
+Bytes tx_output(std::uint64_t value, const Bytes &script)
+{
     Bytes out;
     put_number(out, value, 8);
     put_compact_size(out, script.size());
@@ -186,7 +214,8 @@ Bytes tx_output(std::uint64_t value, const Bytes &script) {
     return out;
 }
 
-Hash txid_of(const Bytes &transaction) {
+Hash txid_of(const Bytes &transaction)
+{
     Reader reader(transaction);
     reader.skip(6);
     if (transaction[4] != 0x00 || transaction[5] != 0x01) {
@@ -211,7 +240,8 @@ Hash txid_of(const Bytes &transaction) {
     return sha256d(stripped.data(), stripped.size());
 }
 
-Hash merkle_root(const Hash &coinbase_txid, const std::vector<Bytes> &path) {
+Hash merkle_root(const Hash &coinbase_txid, const std::vector<Bytes> &path)
+{
     Bytes joined;
     for (const Bytes &sibling : path) {
         if (sibling.size() != 32) {
@@ -225,7 +255,8 @@ Hash merkle_root(const Hash &coinbase_txid, const std::vector<Bytes> &path) {
 }
 
 Header block_header(std::uint32_t version, const Hash &prev_hash, const Hash &root,
-                    std::uint32_t time, std::uint32_t bits, std::uint32_t nonce) {
+                    std::uint32_t time, std::uint32_t bits, std::uint32_t nonce)
+{
     Bytes out;
     put_number(out, version, 4);
     out.insert(out.end(), prev_hash.begin(), prev_hash.end());
@@ -238,14 +269,19 @@ Header block_header(std::uint32_t version, const Hash &prev_hash, const Hash &ro
     return header;
 }
 
-Hash block_hash(const Header &header) { return sha256d(header.data(), header.size()); }
+Hash block_hash(const Header &header)
+{
+    return sha256d(header.data(), header.size());
+}
 
-bool meets_target(const Header &header, const Hash &target) {
+bool meets_target(const Header &header, const Hash &target)
+{
     return sv2_u256_cmp(block_hash(header).data(), target.data()) <= 0;
 }
 
 Bytes assemble_block(const Header &header, const Bytes &coinbase,
-                     const std::vector<Bytes> &transactions) {
+                     const std::vector<Bytes> &transactions)
+{
     Bytes out(header.begin(), header.end());
     put_compact_size(out, 1 + transactions.size());
     put(out, coinbase);

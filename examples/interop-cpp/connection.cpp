@@ -11,10 +11,12 @@
 #include <system_error>
 #include <utility>
 
-namespace {
+namespace
+{
 
 // What an error says in words. Gives back what it owns; lack of memory is an exception of its own.
-std::string consume(const Sv2Error &error) {
+std::string consume(const Sv2Error &error)
+{
     drop_sv2_error(error);
     switch (error.tag) {
     case Sv2Error::Tag::BinaryError:
@@ -37,11 +39,13 @@ std::string consume(const Sv2Error &error) {
 
 } // namespace
 
-void say(const char *who, const std::string &text) {
+void say(const char *who, const std::string &text)
+{
     std::fprintf(stderr, "  %-15s | %s\n", who, text.c_str());
 }
 
-std::string printable(const CVec &text) {
+std::string printable(const CVec &text)
+{
     std::string out;
     for (std::uintptr_t i = 0; i < text.len; i++) {
         const std::uint8_t byte = text.data[i];
@@ -50,7 +54,8 @@ std::string printable(const CVec &text) {
     return out;
 }
 
-const char *name_of(CSv2Message::Tag tag) {
+const char *name_of(CSv2Message::Tag tag)
+{
     switch (tag) {
     case CSv2Message::Tag::CoinbaseOutputConstraints:
         return "CoinbaseOutputConstraints";
@@ -78,7 +83,8 @@ const char *name_of(CSv2Message::Tag tag) {
     return "something unnamed";
 }
 
-CVec to_cvec(const std::vector<std::uint8_t> &bytes) {
+CVec to_cvec(const std::vector<std::uint8_t> &bytes)
+{
     const CVec copy = cvec_from_buffer(bytes.data(), bytes.size());
     if (copy.len != bytes.size()) {
         throw std::bad_alloc();
@@ -86,11 +92,13 @@ CVec to_cvec(const std::vector<std::uint8_t> &bytes) {
     return copy;
 }
 
-CVec to_cvec(const std::string &text) {
+CVec to_cvec(const std::string &text)
+{
     return to_cvec(std::vector<std::uint8_t>(text.begin(), text.end()));
 }
 
-void fill_cvec2(CVec2 &sequence, const std::vector<std::vector<std::uint8_t>> &items) {
+void fill_cvec2(CVec2 &sequence, const std::vector<std::vector<std::uint8_t>> &items)
+{
     sequence = init_cvec2();
     for (const std::vector<std::uint8_t> &item : items) {
         const std::uintptr_t before = sequence.len;
@@ -101,11 +109,13 @@ void fill_cvec2(CVec2 &sequence, const std::vector<std::vector<std::uint8_t>> &i
     }
 }
 
-std::vector<std::uint8_t> to_bytes(const CVec &bytes) {
+std::vector<std::uint8_t> to_bytes(const CVec &bytes)
+{
     return std::vector<std::uint8_t>(bytes.data, bytes.data + bytes.len);
 }
 
-std::vector<std::vector<std::uint8_t>> to_bytes(const CVec2 &sequence) {
+std::vector<std::vector<std::uint8_t>> to_bytes(const CVec2 &sequence)
+{
     std::vector<std::vector<std::uint8_t>> items;
     for (std::uintptr_t i = 0; i < sequence.len; i++) {
         items.push_back(to_bytes(sequence.data[i]));
@@ -113,7 +123,8 @@ std::vector<std::vector<std::uint8_t>> to_bytes(const CVec2 &sequence) {
     return items;
 }
 
-std::optional<Message> read_message(DecoderWrapper *decoder, const char *who, const Fill &fill) {
+std::optional<Message> read_message(DecoderWrapper *decoder, const char *who, const Fill &fill)
+{
     bool started = false;
     for (;;) {
         // The buffer is lent by the decoder until the next call on it. It asks for a header first,
@@ -147,7 +158,8 @@ std::optional<Message> read_message(DecoderWrapper *decoder, const char *who, co
     }
 }
 
-Decoder make_decoder() {
+Decoder make_decoder()
+{
     Decoder decoder(new_decoder());
     if (decoder == nullptr) {
         throw std::bad_alloc();
@@ -155,7 +167,8 @@ Decoder make_decoder() {
     return decoder;
 }
 
-Encoder make_encoder() {
+Encoder make_encoder()
+{
     Encoder encoder(new_encoder());
     if (encoder == nullptr) {
         throw std::bad_alloc();
@@ -163,23 +176,26 @@ Encoder make_encoder() {
     return encoder;
 }
 
-Socket::~Socket() {
+Socket::~Socket()
+{
     if (fd_ >= 0) {
         close(fd_);
     }
 }
 
 Connection::Connection(Socket socket, const char *who)
-    : socket_(std::move(socket)), who_(who), decoder_(make_decoder()), encoder_(make_encoder()) {
+    : socket_(std::move(socket)), who_(who), decoder_(make_decoder()), encoder_(make_encoder())
+{
     struct timeval limit = {};
     limit.tv_sec = timeout_seconds;
-    if (setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
-        setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) {
+    if (setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0
+        || setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) {
         throw std::system_error(errno, std::generic_category(), "setsockopt");
     }
 }
 
-void Connection::send(Message &message, const std::string &meaning) {
+void Connection::send(Message &message, const std::string &meaning)
+{
     char line[64];
     std::snprintf(line, sizeof line, "-> %-30s ", name_of(message->tag));
     say(who_, line + meaning);
@@ -194,25 +210,28 @@ void Connection::send(Message &message, const std::string &meaning) {
     flush_encoder(encoder_.get());
 }
 
-std::optional<Message> Connection::receive() {
+std::optional<Message> Connection::receive()
+{
     return read_message(decoder_.get(), who_, [this](std::uint8_t *data, std::size_t size) {
         return read_full(data, size);
     });
 }
 
-Message Connection::expect(CSv2Message::Tag tag) {
+Message Connection::expect(CSv2Message::Tag tag)
+{
     std::optional<Message> message = receive();
     if (!message) {
         throw PeerError(std::string("closed the connection instead of sending ") + name_of(tag));
     }
     if ((*message)->tag != tag) {
-        throw PeerError(std::string("sent ") + name_of((*message)->tag) + " instead of " +
-                        name_of(tag));
+        throw PeerError(std::string("sent ") + name_of((*message)->tag) + " instead of "
+                        + name_of(tag));
     }
     return std::move(*message);
 }
 
-void Connection::finish() {
+void Connection::finish()
+{
     if (shutdown(socket_.fd(), SHUT_WR) != 0) {
         throw PeerError(std::string("is gone: ") + std::strerror(errno));
     }
@@ -221,7 +240,8 @@ void Connection::finish() {
     }
 }
 
-void Connection::write_all(const std::uint8_t *data, std::size_t size) {
+void Connection::write_all(const std::uint8_t *data, std::size_t size)
+{
     while (size > 0) {
         const ssize_t sent = ::send(socket_.fd(), data, size, 0);
         if (sent < 0 && errno == EINTR) {
@@ -235,7 +255,8 @@ void Connection::write_all(const std::uint8_t *data, std::size_t size) {
     }
 }
 
-std::size_t Connection::read_full(std::uint8_t *data, std::size_t size) {
+std::size_t Connection::read_full(std::uint8_t *data, std::size_t size)
+{
     std::size_t filled = 0;
     while (filled < size) {
         const ssize_t got = recv(socket_.fd(), data + filled, size - filled, 0);

@@ -30,29 +30,46 @@ void say(const char *who, const std::string &text);
 std::string printable(const CVec &text);
 
 // Owns a message, decoded or built here, with every CVec in it.
-class Message {
-public:
+class Message
+{
+  public:
     // An empty message to fill in: all numbers and all CVecs are zero.
-    explicit Message(CSv2Message::Tag tag) : raw_{} { raw_.tag = tag; }
+    explicit Message(CSv2Message::Tag tag) : raw_{}
+    {
+        raw_.tag = tag;
+    }
     // Takes over what next_frame() returned.
-    explicit Message(const CSv2Message &decoded) : raw_(decoded) {}
-    Message(Message &&other) noexcept : raw_(other.raw_), owned_(other.owned_) {
+    explicit Message(const CSv2Message &decoded) : raw_(decoded)
+    {
+    }
+    Message(Message &&other) noexcept : raw_(other.raw_), owned_(other.owned_)
+    {
         other.owned_ = false;
     }
     Message(const Message &) = delete;
     Message &operator=(const Message &) = delete;
     Message &operator=(Message &&) = delete;
-    ~Message() {
+    ~Message()
+    {
         if (owned_) {
             drop_sv2_message(raw_);
         }
     }
 
-    CSv2Message *operator->() { return &raw_; }
-    const CSv2Message *operator->() const { return &raw_; }
-    CSv2Message *get() { return &raw_; }
+    CSv2Message *operator->()
+    {
+        return &raw_;
+    }
+    const CSv2Message *operator->() const
+    {
+        return &raw_;
+    }
+    CSv2Message *get()
+    {
+        return &raw_;
+    }
 
-private:
+  private:
     CSv2Message raw_;
     bool owned_ = true;
 };
@@ -82,10 +99,16 @@ std::optional<Message> read_message(DecoderWrapper *decoder, const char *who, co
 
 // A decoder and an encoder are freed once each, after the last use of what they lend.
 struct FreeDecoder {
-    void operator()(DecoderWrapper *decoder) const { free_decoder(decoder); }
+    void operator()(DecoderWrapper *decoder) const
+    {
+        free_decoder(decoder);
+    }
 };
 struct FreeEncoder {
-    void operator()(EncoderWrapper *encoder) const { free_encoder(encoder); }
+    void operator()(EncoderWrapper *encoder) const
+    {
+        free_encoder(encoder);
+    }
 };
 using Decoder = std::unique_ptr<DecoderWrapper, FreeDecoder>;
 using Encoder = std::unique_ptr<EncoderWrapper, FreeEncoder>;
@@ -94,23 +117,33 @@ Decoder make_decoder(); // throws std::bad_alloc
 Encoder make_encoder(); // throws std::bad_alloc
 
 // Owns a file descriptor.
-class Socket {
-public:
-    explicit Socket(int fd) : fd_(fd) {}
-    Socket(Socket &&other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+class Socket
+{
+  public:
+    explicit Socket(int fd) : fd_(fd)
+    {
+    }
+    Socket(Socket &&other) noexcept : fd_(other.fd_)
+    {
+        other.fd_ = -1;
+    }
     Socket(const Socket &) = delete;
     Socket &operator=(const Socket &) = delete;
     Socket &operator=(Socket &&) = delete;
     ~Socket();
 
-    int fd() const { return fd_; }
+    int fd() const
+    {
+        return fd_;
+    }
 
-private:
+  private:
     int fd_;
 };
 
-class Connection {
-public:
+class Connection
+{
+  public:
     // Takes over a connected socket. Throws std::bad_alloc, std::system_error.
     Connection(Socket socket, const char *who);
 
@@ -127,7 +160,7 @@ public:
     // Says that nothing more comes, and waits until the peer has closed its side too.
     void finish();
 
-private:
+  private:
     void write_all(const std::uint8_t *data, std::size_t size);
     std::size_t read_full(std::uint8_t *data, std::size_t size);
 

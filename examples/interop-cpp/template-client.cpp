@@ -25,7 +25,8 @@
 #include "bitcoin.hpp"
 #include "connection.hpp"
 
-namespace {
+namespace
+{
 
 constexpr const char *who = "C++ client";
 constexpr std::uint64_t unknown_template = 999;
@@ -40,7 +41,8 @@ struct Address {
     std::uint16_t port;
 };
 
-void send_setup(Connection &provider, const Address &address) {
+void send_setup(Connection &provider, const Address &address)
+{
     Message message(CSv2Message::Tag::SetupConnection);
     CSetupConnection &body = message->setup_connection._0;
     body.protocol = Protocol::TemplateDistributionProtocol;
@@ -56,18 +58,19 @@ void send_setup(Connection &provider, const Address &address) {
 }
 
 // Agrees on the protocol and says how much room our coinbase output takes.
-void set_up(Connection &provider, const Address &address) {
+void set_up(Connection &provider, const Address &address)
+{
     send_setup(provider, address);
     const std::optional<Message> answer = provider.receive();
     if (!answer) {
         throw PeerError("closed the connection instead of answering SetupConnection");
     }
     if ((*answer)->tag == CSv2Message::Tag::SetupConnectionError) {
-        throw PeerError("refuses the connection: " +
-                        printable((*answer)->setup_connection_error._0.error_code));
+        throw PeerError("refuses the connection: "
+                        + printable((*answer)->setup_connection_error._0.error_code));
     }
-    if ((*answer)->tag != CSv2Message::Tag::SetupConnectionSuccess ||
-        (*answer)->setup_connection_success._0.used_version != 2) {
+    if ((*answer)->tag != CSv2Message::Tag::SetupConnectionSuccess
+        || (*answer)->setup_connection_success._0.used_version != 2) {
         throw PeerError("does not answer SetupConnection with version 2");
     }
     const std::size_t size = tx_output(0, payout_script).size();
@@ -78,7 +81,8 @@ void set_up(Connection &provider, const Address &address) {
     provider.send(message, "keep " + std::to_string(size) + " bytes and no sigops for my output");
 }
 
-void send_request(Connection &provider, std::uint64_t template_id, const std::string &meaning) {
+void send_request(Connection &provider, std::uint64_t template_id, const std::string &meaning)
+{
     Message request(CSv2Message::Tag::RequestTransactionData);
     request->request_transaction_data._0.template_id = template_id;
     provider.send(request, meaning);
@@ -86,12 +90,13 @@ void send_request(Connection &provider, std::uint64_t template_id, const std::st
 
 // Asks for the template's transactions, after a question that has no answer. The client needs the
 // witness reserved value from them; a job declarator would inspect the transactions too.
-Message fetch_transactions(Connection &provider, std::uint64_t template_id) {
+Message fetch_transactions(Connection &provider, std::uint64_t template_id)
+{
     send_request(provider, unknown_template, "one that does not exist");
     const Message refusal = provider.expect(CSv2Message::Tag::RequestTransactionDataError);
     const CRequestTransactionDataError &error = refusal->request_transaction_data_error._0;
-    if (error.template_id != unknown_template ||
-        printable(error.error_code) != "template-id-not-found") {
+    if (error.template_id != unknown_template
+        || printable(error.error_code) != "template-id-not-found") {
         throw PeerError("refuses an unknown template with " + printable(error.error_code));
     }
     send_request(provider, template_id, "template " + std::to_string(template_id));
@@ -103,7 +108,8 @@ Message fetch_transactions(Connection &provider, std::uint64_t template_id) {
 }
 
 // The coinbase: the template's parts, our tag, and our output in front of the template's.
-Coinbase build_coinbase(const CNewTemplate &from, const CVec &excess_data) {
+Coinbase build_coinbase(const CNewTemplate &from, const CVec &excess_data)
+{
     Coinbase coinbase = {};
     coinbase.version = from.coinbase_tx_version;
     coinbase.script = to_bytes(from.coinbase_prefix);
@@ -120,7 +126,8 @@ Coinbase build_coinbase(const CNewTemplate &from, const CVec &excess_data) {
 }
 
 // Tries nonces until the header's hash is at or below the target.
-std::uint32_t grind(const CNewTemplate &from, const CSetNewPrevHash &tip, const Hash &txid) {
+std::uint32_t grind(const CNewTemplate &from, const CSetNewPrevHash &tip, const Hash &txid)
+{
     const Hash root = merkle_root(txid, to_bytes(from.merkle_path));
     const Hash prev_hash = to_hash(to_bytes(tip.prev_hash));
     const Hash target = to_hash(to_bytes(tip.target));
@@ -128,20 +135,21 @@ std::uint32_t grind(const CNewTemplate &from, const CSetNewPrevHash &tip, const 
         const Header header =
             block_header(from.version, prev_hash, root, tip.header_timestamp, tip.n_bits, nonce);
         if (meets_target(header, target)) {
-            say(who, "tried " + std::to_string(nonce + 1) + " nonces; with " +
-                         std::to_string(nonce) + " the block is " + hash_text(block_hash(header)));
+            say(who, "tried " + std::to_string(nonce + 1) + " nonces; with " + std::to_string(nonce)
+                         + " the block is " + hash_text(block_hash(header)));
             return nonce;
         }
     }
-    throw PeerError("set a target that " + std::to_string(max_nonces) +
-                    " nonces do not meet: not regtest's");
+    throw PeerError("set a target that " + std::to_string(max_nonces)
+                    + " nonces do not meet: not regtest's");
 }
 
-Message solve(const CNewTemplate &from, const CSetNewPrevHash &tip, const CVec &excess_data) {
+Message solve(const CNewTemplate &from, const CSetNewPrevHash &tip, const CVec &excess_data)
+{
     const Coinbase coinbase = build_coinbase(from, excess_data);
     const Bytes serialized = coinbase.serialize();
-    say(who, "built the coinbase: " + std::to_string(serialized.size()) + " bytes, txid " +
-                 hash_text(coinbase.txid()));
+    say(who, "built the coinbase: " + std::to_string(serialized.size()) + " bytes, txid "
+                 + hash_text(coinbase.txid()));
     Message message(CSv2Message::Tag::SubmitSolution);
     CSubmitSolution &solution = message->submit_solution._0;
     solution.template_id = from.template_id;
@@ -152,11 +160,13 @@ Message solve(const CNewTemplate &from, const CSetNewPrevHash &tip, const CVec &
     return message;
 }
 
-[[noreturn]] void throw_errno(const std::string &what) {
+[[noreturn]] void throw_errno(const std::string &what)
+{
     throw std::system_error(errno, std::generic_category(), what);
 }
 
-Socket connect_to(const Address &address) {
+Socket connect_to(const Address &address)
+{
     Socket connected(socket(AF_INET, SOCK_STREAM, 0));
     struct sockaddr_in target = {};
     target.sin_family = AF_INET;
@@ -175,7 +185,8 @@ Socket connect_to(const Address &address) {
 
 // The whole conversation, from connecting to the submitted solution. Each Message keeps what it
 // owns until the end of the block, so the CVecs behind `from`, `tip` and `body` stay valid.
-void run(const Address &address) {
+void run(const Address &address)
+{
     Connection provider(connect_to(address), who);
     set_up(provider, address);
     const Message offer = provider.expect(CSv2Message::Tag::NewTemplate);
@@ -189,13 +200,13 @@ void run(const Address &address) {
     const CRequestTransactionDataSuccess &body = data->request_transaction_data_success._0;
     say(who, "received " + std::to_string(body.transaction_list.len) + " transactions");
     Message solution = solve(from, tip, body.excess_data);
-    provider.send(solution,
-                  "template " + std::to_string(from.template_id) + ", nonce " +
-                      std::to_string(solution->submit_solution._0.header_nonce));
+    provider.send(solution, "template " + std::to_string(from.template_id) + ", nonce "
+                                + std::to_string(solution->submit_solution._0.header_nonce));
     provider.finish();
 }
 
-std::optional<Address> parse_address(const std::string &text) {
+std::optional<Address> parse_address(const std::string &text)
+{
     const std::size_t colon = text.rfind(':');
     if (colon == std::string::npos) {
         return std::nullopt;
@@ -210,9 +221,10 @@ std::optional<Address> parse_address(const std::string &text) {
 
 } // namespace
 
-int main(int argc, char **argv) {
-    const std::optional<Address> address =
-        argc == 2 ? parse_address(argv[1]) : std::optional<Address>();
+int main(int argc, char **argv)
+{
+    const std::optional<Address> address = argc == 2 ? parse_address(argv[1])
+                                                     : std::optional<Address>();
     if (!address) {
         std::fputs("usage: template-client HOST:PORT\n", stderr);
         return 2;

@@ -30,7 +30,8 @@
 #include "bitcoin.hpp"
 #include "connection.hpp"
 
-namespace {
+namespace
+{
 
 constexpr const char *who = "C++ provider";
 constexpr std::uint16_t protocol_version = 2;
@@ -62,7 +63,8 @@ struct Template {
 
 // Takes over what one recorded message says about the template. The message owns its CVecs and goes
 // away with the caller's Message, so everything is copied out.
-void apply(Template &block, const CSv2Message &message) {
+void apply(Template &block, const CSv2Message &message)
+{
     switch (message.tag) {
     case CSv2Message::Tag::CoinbaseOutputConstraints:
         block.reserved = message.coinbase_output_constraints._0;
@@ -101,7 +103,8 @@ void apply(Template &block, const CSv2Message &message) {
 }
 
 // The value of "frame" in one line of the recording.
-Bytes frame_of(const std::string &line) {
+Bytes frame_of(const std::string &line)
+{
     const std::string key = "\"frame\": \"";
     const std::size_t start = line.find(key);
     const std::size_t end = line.find('"', start + key.size());
@@ -111,7 +114,8 @@ Bytes frame_of(const std::string &line) {
     return from_hex(line.substr(start + key.size(), end - start - key.size()));
 }
 
-Template load_recording(const char *path) {
+Template load_recording(const char *path)
+{
     std::ifstream file(path);
     if (!file) {
         throw std::system_error(errno, std::generic_category(), path);
@@ -138,7 +142,8 @@ Template load_recording(const char *path) {
 }
 
 // Building a message: start from one that is all zero, fill in numbers, let to_cvec() copy bytes.
-void send_new_template(Connection &client, const Template &block) {
+void send_new_template(Connection &client, const Template &block)
+{
     Message message(CSv2Message::Tag::NewTemplate);
     CNewTemplate &body = message->new_template._0;
     body.template_id = block.id;
@@ -152,12 +157,13 @@ void send_new_template(Connection &client, const Template &block) {
     body.coinbase_tx_outputs = to_cvec(block.outputs);
     body.coinbase_tx_locktime = block.locktime;
     fill_cvec2(body.merkle_path, block.merkle_path);
-    client.send(message, "template " + std::to_string(block.id) + ": " +
-                             std::to_string(block.value_remaining) + " satoshi, merkle path of " +
-                             std::to_string(block.merkle_path.size()));
+    client.send(message, "template " + std::to_string(block.id) + ": "
+                             + std::to_string(block.value_remaining) + " satoshi, merkle path of "
+                             + std::to_string(block.merkle_path.size()));
 }
 
-void send_prev_hash(Connection &client, const Template &block) {
+void send_prev_hash(Connection &client, const Template &block)
+{
     Message message(CSv2Message::Tag::SetNewPrevHash);
     CSetNewPrevHash &body = message->set_new_prev_hash._0;
     body.template_id = block.id;
@@ -170,7 +176,8 @@ void send_prev_hash(Connection &client, const Template &block) {
 }
 
 // Why a SetupConnection cannot be accepted, or nothing; `flags` are then the offending ones.
-std::string refusal_of(const CSetupConnection &request, std::uint32_t &flags) {
+std::string refusal_of(const CSetupConnection &request, std::uint32_t &flags)
+{
     flags = 0;
     if (request.protocol != Protocol::TemplateDistributionProtocol) {
         return "unsupported-protocol";
@@ -182,7 +189,8 @@ std::string refusal_of(const CSetupConnection &request, std::uint32_t &flags) {
     return flags != 0 ? "unsupported-feature-flags" : "";
 }
 
-void set_up(Connection &client) {
+void set_up(Connection &client)
+{
     const Message request = client.expect(CSv2Message::Tag::SetupConnection);
     std::uint32_t flags = 0;
     const std::string refusal = refusal_of(request->setup_connection._0, flags);
@@ -200,20 +208,22 @@ void set_up(Connection &client) {
 }
 
 // Waits for the client's constraints, then sends the template and the tip it builds on.
-void send_template(Connection &client, const Template &block) {
+void send_template(Connection &client, const Template &block)
+{
     const Message message = client.expect(CSv2Message::Tag::CoinbaseOutputConstraints);
     const CoinbaseOutputConstraints &wanted = message->coinbase_output_constraints._0;
-    if (wanted.coinbase_output_max_additional_size >
-            block.reserved.coinbase_output_max_additional_size ||
-        wanted.coinbase_output_max_additional_sigops >
-            block.reserved.coinbase_output_max_additional_sigops) {
+    if (wanted.coinbase_output_max_additional_size
+            > block.reserved.coinbase_output_max_additional_size
+        || wanted.coinbase_output_max_additional_sigops
+               > block.reserved.coinbase_output_max_additional_sigops) {
         throw PeerError("wants more room for outputs than this template has kept");
     }
     send_new_template(client, block);
     send_prev_hash(client, block);
 }
 
-void send_transactions(Connection &client, const Template &block, std::uint64_t template_id) {
+void send_transactions(Connection &client, const Template &block, std::uint64_t template_id)
+{
     if (template_id != block.id) {
         const std::string code = "template-id-not-found";
         Message answer(CSv2Message::Tag::RequestTransactionDataError);
@@ -231,20 +241,22 @@ void send_transactions(Connection &client, const Template &block, std::uint64_t 
     for (const Bytes &transaction : block.transactions) {
         size += transaction.size();
     }
-    client.send(answer, std::to_string(block.transactions.size()) + " transactions, " +
-                            std::to_string(size) + " bytes");
+    client.send(answer, std::to_string(block.transactions.size()) + " transactions, "
+                            + std::to_string(size) + " bytes");
 }
 
 // The block that a solution stands for. Throws PeerError where it names another template or its
 // hash is above the target, BitcoinError where its coinbase is no transaction.
-Bytes rebuild(const Template &block, const CSubmitSolution &solution) {
+Bytes rebuild(const Template &block, const CSubmitSolution &solution)
+{
     if (solution.template_id != block.id) {
         throw PeerError("solves a template that was never sent");
     }
     const Bytes coinbase = to_bytes(solution.coinbase_tx);
     const Hash root = merkle_root(txid_of(coinbase), block.merkle_path);
     const Header header = block_header(solution.version, block.prev_hash, root,
-                                       solution.header_timestamp, block.bits, solution.header_nonce);
+                                       solution.header_timestamp, block.bits,
+                                       solution.header_nonce);
     if (!meets_target(header, block.target)) {
         throw PeerError("submits a block whose hash is above the target");
     }
@@ -252,7 +264,8 @@ Bytes rebuild(const Template &block, const CSubmitSolution &solution) {
 }
 
 // The whole conversation with one client; returns the block that it solved.
-Bytes serve(Connection &client, const Template &block) {
+Bytes serve(Connection &client, const Template &block)
+{
     set_up(client);
     send_template(client, block);
     while (std::optional<Message> message = client.receive()) {
@@ -263,27 +276,29 @@ Bytes serve(Connection &client, const Template &block) {
         case CSv2Message::Tag::SubmitSolution:
             return rebuild(block, (*message)->submit_solution._0);
         default:
-            throw PeerError(std::string("sent ") + name_of((*message)->tag) +
-                            ", which no client may send now");
+            throw PeerError(std::string("sent ") + name_of((*message)->tag)
+                            + ", which no client may send now");
         }
     }
     throw PeerError("closed the connection without a solution");
 }
 
-[[noreturn]] void throw_errno(const char *what) {
+[[noreturn]] void throw_errno(const char *what)
+{
     throw std::system_error(errno, std::generic_category(), what);
 }
 
 // Listens on a free port of 127.0.0.1, announces it, and waits for one client.
-Socket accept_client() {
+Socket accept_client()
+{
     const Socket listener(socket(AF_INET, SOCK_STREAM, 0));
     struct sockaddr_in address = {};
     socklen_t size = sizeof address;
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct sockaddr *generic = reinterpret_cast<struct sockaddr *>(&address);
-    if (listener.fd() < 0 || bind(listener.fd(), generic, size) != 0 ||
-        listen(listener.fd(), 1) != 0 || getsockname(listener.fd(), generic, &size) != 0) {
+    if (listener.fd() < 0 || bind(listener.fd(), generic, size) != 0
+        || listen(listener.fd(), 1) != 0 || getsockname(listener.fd(), generic, &size) != 0) {
         throw_errno("listen");
     }
     const std::string where = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
@@ -306,7 +321,8 @@ Socket accept_client() {
     return client;
 }
 
-void write_block(const char *path, const Bytes &block) {
+void write_block(const char *path, const Bytes &block)
+{
     std::ofstream file(path);
     file << to_hex(block.data(), block.size()) << '\n';
     file.close();
@@ -315,18 +331,20 @@ void write_block(const char *path, const Bytes &block) {
     }
 }
 
-void run(const char *recording, const char *block_path) {
+void run(const char *recording, const char *block_path)
+{
     const Template block = load_recording(recording);
     Connection client(accept_client(), who);
     const Bytes solved = serve(client, block);
-    say(who, "rebuilt the block: " + std::to_string(solved.size()) + " bytes, " +
-                 std::to_string(1 + block.transactions.size()) + " tx");
+    say(who, "rebuilt the block: " + std::to_string(solved.size()) + " bytes, "
+                 + std::to_string(1 + block.transactions.size()) + " tx");
     write_block(block_path, solved);
 }
 
 } // namespace
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     if (argc != 3) {
         std::fputs("usage: template-provider SESSION.jsonl BLOCK.hex\n", stderr);
         return 2;

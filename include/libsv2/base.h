@@ -34,14 +34,15 @@ typedef enum sv2_status {
     SV2_NEED_MORE = 1, /* stream: all input is consumed, no frame is complete yet */
     SV2_END = 2,       /* iteration: no element is left */
 
-    SV2_ERR_TRUNCATED = 16,    /* the input ends within a field */
-    SV2_ERR_LENGTH = 17,       /* a length or count is beyond what the type allows */
-    SV2_ERR_OPTION = 18,       /* the length byte of an OPTION is neither 0 nor 1 */
-    SV2_ERR_UNKNOWN = 19,      /* no such message */
-    SV2_ERR_BUFFER = 20,       /* the output buffer is too small */
-    SV2_ERR_FRAME_LARGE = 21,  /* the frame is over the limit */
-    SV2_ERR_ARGUMENT = 22,     /* the caller's mistake: NULL, or a view or sequence at odds with itself */
-    SV2_ERR_TARGET = 23,       /* a compact target that is negative or over 256 bits */
+    SV2_ERR_TRUNCATED = 16,   /* the input ends within a field */
+    SV2_ERR_LENGTH = 17,      /* a length or count is beyond what the type allows */
+    SV2_ERR_OPTION = 18,      /* the length byte of an OPTION is neither 0 nor 1 */
+    SV2_ERR_UNKNOWN = 19,     /* no such message */
+    SV2_ERR_BUFFER = 20,      /* the output buffer is too small */
+    SV2_ERR_FRAME_LARGE = 21, /* the frame is over the limit */
+    SV2_ERR_ARGUMENT =
+        22,              /* the caller's mistake: NULL, or a view or sequence at odds with itself */
+    SV2_ERR_TARGET = 23, /* a compact target that is negative or over 256 bits */
 
     /* <libsv2/noise.h> */
     SV2_ERR_AUTH = 24,           /* encrypted data does not authenticate */

@@ -30,9 +30,9 @@ extern "C" {
 typedef struct sv2_stream {
     uint8_t *buffer;
     size_t capacity;
-    size_t held;         /* payload bytes of the current frame in buffer */
-    uint32_t limit;      /* largest payload that is accepted */
-    uint32_t skip;       /* payload bytes still to drop */
+    size_t held;    /* payload bytes of the current frame in buffer */
+    uint32_t limit; /* largest payload that is accepted */
+    uint32_t skip;  /* payload bytes still to drop */
     uint8_t header[SV2_FRAME_HEADER_LEN];
     uint8_t header_held; /* bytes in header */
 } sv2_stream;

@@ -35,7 +35,8 @@ SV2_API sv2_status sv2_tlv_next(sv2_tlv *tlv, const uint8_t **data, size_t *len)
  *          where the payload would be over SV2_MAX_PAYLOAD; SV2_ERR_ARGUMENT for NULL or where *len is
  *          not what the frame's header says.
  * In/out:  frame: cap bytes, of which *len are the frame. Unchanged after an error. */
-SV2_API sv2_status sv2_frame_append_tlv(uint8_t *frame, size_t cap, size_t *len, const sv2_tlv *tlv);
+SV2_API sv2_status sv2_frame_append_tlv(uint8_t *frame, size_t cap, size_t *len,
+                                        const sv2_tlv *tlv);
 
 #ifdef __cplusplus
 }

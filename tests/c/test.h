@@ -14,14 +14,14 @@
 
 static unsigned long test_checks, test_failures;
 
-#define CHECK(condition)                                                                \
-    do {                                                                                \
-        test_checks++;                                                                  \
-        if (!(condition)) {                                                             \
-            test_failures++;                                                            \
-            if (test_failures < 20)                                                     \
-                fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-        }                                                                               \
+#define CHECK(condition)                                                                           \
+    do {                                                                                           \
+        test_checks++;                                                                             \
+        if (!(condition)) {                                                                        \
+            test_failures++;                                                                       \
+            if (test_failures < 20)                                                                \
+                fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);            \
+        }                                                                                          \
     } while (0)
 
 /* What main returns: fails where nothing was checked, too. */
@@ -44,8 +44,8 @@ static inline guarded guarded_new(size_t most)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t usable = (most + page - 1) / page * page;
     guarded g = {NULL, NULL, usable + page};
-    g.base = (uint8_t *)mmap(NULL, g.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                             0);
+    g.base =
+        (uint8_t *)mmap(NULL, g.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (g.base == (uint8_t *)MAP_FAILED || mprotect(g.base + usable, page, PROT_NONE) != 0) {
         perror("mmap");
         exit(1);

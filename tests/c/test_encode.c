@@ -92,12 +92,14 @@ static void check_transactions(void)
     items[1] = sv2_view(NULL, 0);
     items[2] = sv2_str("three");
     message.transaction_list = sv2_seq_views(items, 3);
-    CHECK(sv2_request_transaction_data_success_encode(out, sizeof(out), &report, &message) == SV2_OK);
+    CHECK(sv2_request_transaction_data_success_encode(out, sizeof(out), &report, &message)
+          == SV2_OK);
     CHECK(report.offset == 8 + 2 + 2 + 3 * 3 + 8);
     CHECK(sv2_request_transaction_data_success_decode(&back, NULL, out, report.offset) == SV2_OK);
     rest = back.transaction_list;
     CHECK(rest.count == 3);
-    CHECK(sv2_seq_next(&rest, &item) == SV2_OK && item.len == 3 && memcmp(item.data, "one", 3) == 0);
+    CHECK(sv2_seq_next(&rest, &item) == SV2_OK && item.len == 3
+          && memcmp(item.data, "one", 3) == 0);
     CHECK(sv2_seq_next(&rest, &item) == SV2_OK && item.len == 0);
     CHECK(sv2_seq_next(&rest, &item) == SV2_OK && memcmp(item.data, "three", 5) == 0);
     CHECK(sv2_seq_next(&rest, &item) == SV2_END);
@@ -123,8 +125,8 @@ static void check_huge(void)
 
 static void check_floats(void)
 {
-    static const uint32_t patterns[] = {0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
-                                        0xffbfffff, 0x00000001};
+    static const uint32_t patterns[] = {0,          0x80000000, 0x7f800000, 0xff800000,
+                                        0x7fc00000, 0x7f800001, 0xffbfffff, 0x00000001};
     uint8_t payload[40] = {0}, out[40];
     size_t i;
     for (i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {

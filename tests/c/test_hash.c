@@ -52,9 +52,10 @@ static void check_splits(void)
 static void check_genesis(void)
 {
     uint8_t header[80], hash[32], wanted[32], root[32], target[32];
-    from_hex(header, "0100000000000000000000000000000000000000000000000000000000000000000000003ba3ed"
-                     "fd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac"
-                     "2b7c");
+    from_hex(header,
+             "0100000000000000000000000000000000000000000000000000000000000000000000003ba3ed"
+             "fd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29ab5f49ffff001d1dac"
+             "2b7c");
     from_hex(wanted, "6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000");
     sv2_sha256d(hash, header, sizeof(header));
     CHECK(memcmp(hash, wanted, 32) == 0);

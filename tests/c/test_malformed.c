@@ -54,7 +54,8 @@ static void check_overruns(void)
     static const uint8_t str[] = {0, 0, 0, 0, 3, 'a', 'b'};
     static const uint8_t b0_32[] = {0, 0, 0, 0, 33, 0};
     static const uint8_t option[] = {0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0};
-    static const uint8_t b0_64k[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
+    static const uint8_t b0_64k[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                                     0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
     static const uint8_t seq[] = {1, 0, 2, 0, 1, 0, 2};
     static const uint8_t items[] = {0, 0, 0, 0, 2, 0, 1, 0, 0, 'a', 0xff, 0xff, 0xff, 'b'};
     uint8_t exact[5 + 33] = {0, 0, 0, 0, 33};
@@ -68,15 +69,18 @@ static void check_overruns(void)
     /* 33 bytes are too many for a B0_32 even where they are there. */
     CHECK(decode(&sv2_set_extranonce_prefix_descriptor, exact, sizeof(exact), &report)
           == SV2_ERR_LENGTH);
-    CHECK(decode(&sv2_new_mining_job_descriptor, option, sizeof(option), &report) == SV2_ERR_OPTION);
+    CHECK(decode(&sv2_new_mining_job_descriptor, option, sizeof(option), &report)
+          == SV2_ERR_OPTION);
     CHECK(report.field == 2 && report.offset == 8);
     CHECK(decode(&sv2_submit_solution_descriptor, b0_64k, sizeof(b0_64k), &report)
           == SV2_ERR_TRUNCATED);
     CHECK(report.field == 4 && report.offset == 20);
-    CHECK(decode(&sv2_request_extensions_descriptor, seq, sizeof(seq), &report) == SV2_ERR_TRUNCATED);
-    CHECK(report.field == 1 && report.offset == 2);
-    CHECK(decode(&sv2_provide_missing_transactions_success_descriptor, items, sizeof(items), &report)
+    CHECK(decode(&sv2_request_extensions_descriptor, seq, sizeof(seq), &report)
           == SV2_ERR_TRUNCATED);
+    CHECK(report.field == 1 && report.offset == 2);
+    CHECK(
+        decode(&sv2_provide_missing_transactions_success_descriptor, items, sizeof(items), &report)
+        == SV2_ERR_TRUNCATED);
     CHECK(report.field == 1 && report.offset == 4);
 }
 
@@ -130,7 +134,8 @@ static void check_random(void)
     size_t i;
     for (round = 0; round < 20000; round++) {
         size_t len = test_random(&seed) % sizeof(payload);
-        const sv2_descriptor *descriptor = sv2_descriptor_at(test_random(&seed) % SV2_MESSAGE_COUNT);
+        const sv2_descriptor *descriptor =
+            sv2_descriptor_at(test_random(&seed) % SV2_MESSAGE_COUNT);
         sv2_report report;
         sv2_status status;
         for (i = 0; i < len; i++)

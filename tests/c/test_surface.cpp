@@ -88,8 +88,8 @@ static void check_vectors()
 static void check_fields()
 {
     DecoderWrapper *decoder = new_decoder();
-    const Bytes setup = {0x02, 2, 0, 3, 0, 9, 8, 7, 6, 4, 'h', 'o', 's', 't', 0xfa, 0x20,
-                         1, 'v', 0, 2, 'f', 'w', 0};
+    const Bytes setup = {0x02, 2,   0,    3,    0, 9,   8, 7, 6,   4,   'h', 'o',
+                         's',  't', 0xfa, 0x20, 1, 'v', 0, 2, 'f', 'w', 0};
     Decoded result = feed(decoder, frame_of(0, 0, setup));
     CHECK(result.tag == Decoded::Tag::Ok && result.ok._0.tag == Tag::SetupConnection);
     const CSetupConnection &m = result.ok._0.setup_connection._0;
@@ -111,7 +111,7 @@ static void check_bad_frames()
     const Bytes good = frame_of(0x8000, 3, {1, 2, 3, 4});
     const Bytes setup = {3, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     const std::vector<Bytes> bad = {
-        frame_of(0, 0x73, {1, 2, 3}), frame_of(0, 0x02, {0, 0, 0, 0, 200}), frame_of(0, 0xee, {1}),
+        frame_of(0, 0x73, {1, 2, 3}), frame_of(0, 0x02, {0, 0, 0, 0, 200}),  frame_of(0, 0xee, {1}),
         frame_of(0, 0x10, {1}),       frame_of(1, 0x01, {1, 0, 0, 0, 0, 0}), frame_of(0, 0, setup),
         frame_of(0, 0x73, {}),
     };
@@ -364,7 +364,8 @@ static void check_markers()
     _c_export_req_tx_data(RequestTransactionData{1});
     CHECK(export_cerror().tag == CError::Tag::UnexpectedNoiseState);
     CHECK(MESSAGE_TYPE_RECONNECT == 0x04 && MESSAGE_TYPE_SET_GROUP_CHANNEL == 0x25);
-    CHECK(ENCRYPTED_SV2_FRAME_HEADER_SIZE == 22 && INITIATOR_EXPECTED_HANDSHAKE_MESSAGE_SIZE == 234);
+    CHECK(ENCRYPTED_SV2_FRAME_HEADER_SIZE == 22
+          && INITIATOR_EXPECTED_HANDSHAKE_MESSAGE_SIZE == 234);
 }
 
 int main()

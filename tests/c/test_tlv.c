@@ -4,7 +4,8 @@
 #include "libsv2.h"
 #include "test.h"
 
-static const uint8_t worker[] = {0x02, 0x00, 0x01, 0x0a, 0x00, 'W', 'o', 'r', 'k', 'e', 'r', '_', '0', '0', '1'};
+static const uint8_t worker[] = {0x02, 0x00, 0x01, 0x0a, 0x00, 'W', 'o', 'r',
+                                 'k',  'e',  'r',  '_',  '0',  '0', '1'};
 
 static void check_append(void)
 {
@@ -53,7 +54,8 @@ static void check_refusals(void)
     sv2_tlv tlv = {{NULL, 1}, 2, 1};
     static uint8_t frame[0x10040];
     size_t len;
-    CHECK(sv2_request_transaction_data_encode_frame(frame, sizeof(frame), &len, &request) == SV2_OK);
+    CHECK(sv2_request_transaction_data_encode_frame(frame, sizeof(frame), &len, &request)
+          == SV2_OK);
     CHECK(sv2_frame_append_tlv(frame, sizeof(frame), &len, &tlv) == SV2_ERR_ARGUMENT);
     tlv.value = sv2_view(big, sizeof(big));
     CHECK(sv2_frame_append_tlv(frame, sizeof(frame), &len, &tlv) == SV2_ERR_LENGTH);
