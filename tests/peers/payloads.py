@@ -258,7 +258,7 @@ class Mutator:
             self.flip_bits,
             self.set_byte,
             self.set_prefix,
-            self.set_prefix,
+            self.resize,
             self.set_flag,
             self.set_first_byte,
             self.delete_slice,
@@ -313,6 +313,19 @@ class Mutator:
         largest = (1 << 8 * size) - 1
         value = self._rng.choice([0, 1, 2, 31, 32, 33, 255, 256, old - 1, old + 1, 65535, largest])
         data[at : at + size] = min(max(value, 0), largest).to_bytes(size, "little")
+        return bytes(data)
+
+    def resize(self, payload: Payload) -> bytes:
+        """A length and its bytes made to agree again, at a limit or one beyond."""
+        if not payload.prefixes:
+            return self.set_byte(payload)
+        data = bytearray(payload.data)
+        at, size = self._rng.choice(payload.prefixes)
+        old = int.from_bytes(data[at : at + size], "little")
+        new = min(self._rng.choice([0, 1, 2, 31, 32, 33, 34, 255, 256]), (1 << 8 * size) - 1)
+        data[at : at + size] = new.to_bytes(size, "little")
+        start = at + size
+        data[start : start + old] = data[start : start + min(old, new)].ljust(new, b"\x01")
         return bytes(data)
 
     def set_flag(self, payload: Payload) -> bytes:

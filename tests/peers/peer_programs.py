@@ -47,6 +47,12 @@ def peer_program(name: str) -> Path:
     return BUILD / "bin" / name
 
 
+def native_codec() -> Path:
+    """Our C codec as a program with the line protocol of `sri-codec`, built with sanitizers."""
+    _require(PEERS / "native-codec" / "build.sh")
+    return BUILD / "bin" / "native-codec"
+
+
 def abi_program(name: str) -> Path:
     """A program of build/peers/abi, like `probe-published-ours`. Skips as `peer_program` does."""
     _require(PEERS / "build.sh", "upstream-ffi")

@@ -1,12 +1,15 @@
 """Our codec against the published Rust crates: same verdict, same bytes when encoded again.
 
-Needs cargo: tests/peers/build.sh builds the peer. SV2_PEER_CASES and SV2_PEER_SEED change the
-number of cases and the seed.
+Both forms of ours take part: the native C codec, as a program built with sanitizers, and the Python
+binding, which takes field values from the wire in code of its own. Needs cargo and a C compiler:
+tests/peers/build.sh builds the peer. SV2_PEER_CASES and SV2_PEER_SEED change the number of cases
+and the seed.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import sys
 from collections import Counter
@@ -21,7 +24,7 @@ import sv2_ffi
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 
 from payloads import CHANNEL_BIT, LAYOUTS, Case, cases, large_cases, load_vectors, locate
-from peer_programs import ROOT, VECTORS, peer_program, run
+from peer_programs import ROOT, VECTORS, native_codec, peer_program, run
 
 SEED = int(os.environ.get("SV2_PEER_SEED", "20261121"))
 CASES = int(os.environ.get("SV2_PEER_CASES", "100000"))
@@ -43,6 +46,16 @@ class Outcome:
     extension_type: int = 0
     payload: bytes = b""
     detail: str = ""
+
+    def same_as(self, other: Outcome) -> bool:
+        return (self.status, self.extension_type, self.payload) == (
+            other.status,
+            other.extension_type,
+            other.payload,
+        )
+
+    def brief(self) -> str:
+        return f"{self.status} {self.detail} {self.payload[:40].hex()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,7 @@ def _read_answers(data: bytes) -> Iterable[Outcome]:
             yield Outcome(_STATUS[status], detail=body.decode())
 
 
-def peer_outcomes(program: Path, batch: list[Case]) -> list[Outcome]:
+def outcomes_of(program: Path, batch: list[Case]) -> list[Outcome]:
     done = run(program, stdin=b"".join(map(_request, batch)), seconds=PEER_SECONDS)
     assert done.returncode == 0, done.stderr
     outcomes = list(_read_answers(done.stdout))
@@ -126,27 +139,35 @@ def peer_outcomes(program: Path, batch: list[Case]) -> list[Outcome]:
 
 def explain(case: Case, ours: Outcome, theirs: Outcome) -> str | None:
     """The name of the difference; "" where there is none, `None` where no row allows it."""
-    ours_again, theirs_again = ((o.status, o.extension_type, o.payload) for o in (ours, theirs))
-    if ours_again == theirs_again:
+    if ours.same_as(theirs):
         return ""
     return next((d.name for d in DIFFERENCES if d.applies(case, ours, theirs)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Programs:
+    peer: Path
+    native: Path
+
+
 def compare(
-    program: Path, batch: list[Case]
+    programs: Programs, batch: list[Case]
 ) -> tuple[Counter[str], Counter[tuple[tuple[int, int], str]]]:
     """Fails on unexplained differences; else counts explanations, and outcomes by message."""
     explanations: Counter[str] = Counter()
     outcomes: Counter[tuple[tuple[int, int], str]] = Counter()
     unexplained = []
-    for case, theirs in zip(batch, peer_outcomes(program, batch), strict=True):
+    theirs_and_native = zip(
+        outcomes_of(programs.peer, batch), outcomes_of(programs.native, batch), strict=True
+    )
+    for case, (theirs, native) in zip(batch, theirs_and_native, strict=True):
         ours = our_outcome(case)
         outcomes[case.key, ours.status] += 1
         name = explain(case, ours, theirs)
-        if name is None:
+        if name is None or not native.same_as(ours):
             unexplained.append(
                 f"{case.key[0]:#06x}/{case.key[1]:#04x} {case.origin} {case.payload[:300].hex()}: "
-                f"ours {ours.status} {ours.detail}, theirs {theirs.status} {theirs.detail}"
+                f"theirs {theirs.brief()}, native {native.brief()}, binding {ours.brief()}"
             )
         else:
             explanations[name] += 1
@@ -158,8 +179,11 @@ def compare(
 
 
 @pytest.fixture(scope="module")
-def program() -> Path:
-    return peer_program("sri-codec")
+def programs() -> Programs:
+    peer = peer_program("sri-codec")
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler (cc); on Debian: apt-get install gcc")
+    return Programs(peer, native_codec())
 
 
 @pytest.fixture(scope="module")
@@ -176,18 +200,18 @@ def test_the_layouts_describe_all_44_messages_as_the_vectors_have_them(vectors: 
         assert channel_message == (case.extension_type != case.key[0])
 
 
-def test_published_vectors_are_the_same_to_both(program: Path, vectors: list[Case]) -> None:
-    explanations, outcomes = compare(program, vectors)
+def test_published_vectors_are_the_same_to_both(programs: Programs, vectors: list[Case]) -> None:
+    explanations, outcomes = compare(programs, vectors)
     assert set(explanations) == {""}
     assert {status for _, status in outcomes} == {"accepted"}
 
 
 def test_generated_and_damaged_payloads_are_the_same_to_both(
-    program: Path, vectors: list[Case]
+    programs: Programs, vectors: list[Case]
 ) -> None:
     print(f"seed {SEED}, {CASES} cases")
     batch = list(cases(SEED, CASES, vectors))
-    explanations, outcomes = compare(program, batch)
+    explanations, outcomes = compare(programs, batch)
     print(dict(explanations))
     for difference in DIFFERENCES:
         assert explanations[difference.name] > 0, (
@@ -201,23 +225,23 @@ def test_generated_and_damaged_payloads_are_the_same_to_both(
     known = [
         replace(c, payload=b"\0" + c.payload[1:]) for c in batch if c.key == (0, 0) and c.payload
     ]
-    explanations, _ = compare(program, known)
+    explanations, _ = compare(programs, known)
     assert explanations == {"": len(known)}
 
 
-def test_the_largest_payloads_are_the_same_to_both(program: Path) -> None:
-    explanations, outcomes = compare(program, list(large_cases()))
+def test_the_largest_payloads_are_the_same_to_both(programs: Programs) -> None:
+    explanations, outcomes = compare(programs, list(large_cases()))
     assert set(explanations) == {""}
     assert {status for _, status in outcomes} == {"accepted", "rejected"}
 
 
-def test_a_worker_name_on_a_share_is_the_same_to_both(program: Path) -> None:
+def test_a_worker_name_on_a_share_is_the_same_to_both(programs: Programs) -> None:
     """Extension 0x0002 (worker-specific hashrate): type and length are little-endian."""
     share = sv2_ffi.mining.SubmitSharesExtended(1, 2, 3, 4, 5, 6, b"\7\7")
     frame = sv2_ffi.encode(share, tlvs=(sv2_ffi.Tlv(0x0002, 0x01, b"worker"),))
     assert frame.endswith(bytes.fromhex("0200 01 0600") + b"worker")
     case = Case(CHANNEL_BIT, 0x1B, frame[sv2_ffi.HEADER_SIZE :], "share with a worker name")
-    [theirs] = peer_outcomes(program, [case])
+    [theirs] = outcomes_of(programs.peer, [case])
     assert theirs == our_outcome(case) == Outcome("accepted", CHANNEL_BIT, case.payload)
 
 
