@@ -16,6 +16,7 @@ from sv2.node.results import (
     ZmqEndpoint,
     hash_bytes,
     hash_text,
+    hex_field,
 )
 from sv2.node.rpc import RpcClient
 
@@ -69,11 +70,7 @@ class Node:
 
     async def block(self, block_hash: bytes) -> bytes:
         """The serialized block, witnesses included."""
-        answer = await self.rpc.call("getblock", hash_text(block_hash), 0)
-        try:
-            return bytes.fromhex(answer)
-        except (TypeError, ValueError):
-            raise BadAnswer("getblock: not hexadecimal") from None
+        return hex_field("getblock", await self.rpc.call("getblock", hash_text(block_hash), 0))
 
     async def block_template(
         self,

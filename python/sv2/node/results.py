@@ -26,6 +26,7 @@ __all__ = [
     "ZmqEndpoint",
     "hash_bytes",
     "hash_text",
+    "hex_field",
     "target_from_bits",
 ]
 
@@ -45,7 +46,7 @@ def hash_bytes(text: object) -> bytes:
     Raises:
         BadAnswer: not 64 hexadecimal digits.
     """
-    return _hex_field("hash", text, 32)[::-1]
+    return hex_field("hash", text, 32)[::-1]
 
 
 def target_from_bits(bits: int) -> int:
@@ -57,12 +58,19 @@ def target_from_bits(bits: int) -> int:
     return target if target < 1 << 256 else 0
 
 
-def _hex_field(name: str, value: object, length: int | None = None) -> bytes:
+def hex_field(name: str, value: object, length: int | None = None) -> bytes:
+    """The bytes of hexadecimal text, ``length`` of them where it is given.
+
+    Raises:
+        BadAnswer: it is something else; the message calls it ``name``.
+    """
     if isinstance(value, str) and (length is None or len(value) == 2 * length):
         try:
-            return bytes.fromhex(value)
+            data = bytes.fromhex(value)
         except ValueError:
-            pass
+            data = b""
+        if 2 * len(data) == len(value):  # fromhex skips spaces
+            return data
     raise BadAnswer(f"{name} is not hexadecimal of the expected length")
 
 
@@ -104,7 +112,7 @@ class _Fields:
         return value
 
     def hex(self, name: str, length: int | None = None) -> bytes:
-        return _hex_field(f"{self._what}.{name}", self.get(name), length)
+        return hex_field(f"{self._what}.{name}", self.get(name), length)
 
     def hash(self, name: str) -> bytes:
         return self.hex(name, 32)[::-1]
@@ -222,7 +230,7 @@ class BlockHeader:
             hash=fields.hash("hash"),
             confirmations=fields.integer("confirmations", low=-1),
             height=fields.integer("height"),
-            version=fields.integer("version", low=-0x80000000),
+            version=fields.integer("version", low=-0x80000000, high=0x7FFFFFFF),
             previous_hash=fields.hash(previous) if fields.has(previous) else bytes(32),
             merkle_root=fields.hash("merkleroot"),
             time=fields.integer("time"),
@@ -307,7 +315,7 @@ class BlockTemplate:
         transactions = fields.items("transactions", MAX_TEMPLATE_TRANSACTIONS)
         commitment, long_poll = "default_witness_commitment", "longpollid"
         return cls(
-            version=fields.integer("version", low=-0x80000000),
+            version=fields.integer("version", low=-0x80000000, high=0x7FFFFFFF),
             previous_hash=fields.hash("previousblockhash"),
             height=fields.integer("height", low=1, high=0x7FFFFFFF),
             bits=int.from_bytes(fields.hex("bits", 4), "big"),

@@ -11,6 +11,7 @@ from typing import Any, final
 import httpx
 
 from sv2.node.auth import Credentials
+from sv2.node.deadline import within
 from sv2.node.errors import (
     BadAnswer,
     NodeDown,
@@ -101,7 +102,7 @@ class RpcClient:
         """
         limit = self._timeout if timeout is None else timeout
         try:
-            return await asyncio.wait_for(self._call(method, params), limit)
+            return await within(limit, self._call(method, params))
         except (asyncio.TimeoutError, httpx.TimeoutException):
             raise NodeTimeout(f"{method}: no answer within {limit:g} s") from None
         except (httpx.TransportError, httpx.StreamError) as error:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TypeAlias, final
 
 from sv2.node.client import Node
+from sv2.node.deadline import within
 from sv2.node.errors import MethodNotFound, NodeError, RpcError
 from sv2.node.results import hash_text
 from sv2.node.zmq_hashblock import HashBlock, HashBlockSubscriber
@@ -262,9 +263,9 @@ class TipWatcher:
         assert known is not None
         waiting = asyncio.ensure_future(self._node.wait_for_new_block(known, self._settings.wait))
         try:
-            if not self._node.wait_takes_tip:
-                # The node counts changes from when it gets the call: look once more after that.
-                await asyncio.wait({waiting}, timeout=RACE_CHECK_DELAY)
+            await asyncio.wait({waiting}, timeout=RACE_CHECK_DELAY)
+            if not waiting.done() and not self._node.wait_takes_tip:
+                # The node counts changes from when it got the call: one may have come before.
                 await self._check(TipSource.CHECK)
             tip = await waiting
             self._announce(tip.hash, TipSource.WAIT)
@@ -307,7 +308,7 @@ class TipWatcher:
 
     async def _nap(self, seconds: float) -> None:
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), seconds)
+            await within(seconds, self._hurry.wait())
 
     def _node_answered(self) -> None:
         if self._answering:

@@ -87,6 +87,14 @@ def _typed(value: Any, kind: type[T]) -> T:
     )
 
 
+def _unhex(text: str) -> bytes:
+    """Raises: ValueError, for spaces too, which `bytes.fromhex` skips."""
+    data = bytes.fromhex(text)
+    if 2 * len(data) != len(text):
+        raise ValueError("not hexadecimal")
+    return data
+
+
 def _hash(value: Any, name: str) -> bytes:
     text = _typed(value, str)
     if len(text) != 64:
@@ -94,7 +102,7 @@ def _hash(value: Any, name: str) -> bytes:
             INVALID_PARAMETER, f"{name} must be of length 64 (not {len(text)}, for '{text[:80]}')"
         )
     try:
-        return bytes.fromhex(text)[::-1]
+        return _unhex(text)[::-1]
     except ValueError:
         raise RpcFailure(
             INVALID_PARAMETER, f"{name} must be hexadecimal string (not '{text}')"
@@ -103,7 +111,7 @@ def _hash(value: Any, name: str) -> bytes:
 
 def _transaction(value: Any) -> Tx:
     try:
-        return parse_transaction(bytes.fromhex(_typed(value, str)))
+        return parse_transaction(_unhex(_typed(value, str)))
     except (Malformed, ValueError):
         raise RpcFailure(
             DESERIALIZATION_ERROR,
@@ -113,7 +121,7 @@ def _transaction(value: Any) -> Tx:
 
 def _block_bytes(value: Any) -> bytes:
     try:
-        raw = bytes.fromhex(_typed(value, str))
+        raw = _unhex(_typed(value, str))
         parse_block(raw)
     except (Malformed, ValueError):
         raise RpcFailure(DESERIALIZATION_ERROR, "Block decode failed") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
+from sv2.node.deadline import within
 from sv2.testing.node.chain import Chain, ChainListener, Entry
 from sv2.testing.node.chaindata import (
     HEADER_SIZE,
@@ -244,7 +245,7 @@ class RegtestNode:
             if left is not None and left <= 0:
                 return
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                await within(left, self._changed.wait())
             except asyncio.TimeoutError:
                 return
 
