@@ -11,6 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(cd "$here/../.." && pwd)/build/peers
 export CARGO_TARGET_DIR="$out/target"
+OLDEST_RUST=1.85.0
 
 skip() {
   echo "skipped peers: $1"
@@ -67,6 +68,9 @@ build_peer() {
 }
 
 command -v cargo >/dev/null || skip "cargo is not installed (https://rustup.rs, or the packages cargo and rustc)"
+have=$(rustc --version | cut -d' ' -f2)
+oldest=$(printf '%s\n' "$OLDEST_RUST" "$have" | sort -V | head -n 1)
+[ "$oldest" = "$OLDEST_RUST" ] || skip "rustc $have is older than $OLDEST_RUST, which the locked crates need"
 mkdir -p "$out"
 exec 9>"$out/lock"
 flock -w 900 9 || fail "another build holds $out/lock"

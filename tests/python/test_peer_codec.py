@@ -28,6 +28,7 @@ from peer_programs import ROOT, VECTORS, native_codec, peer_program, run
 
 SEED = int(os.environ.get("SV2_PEER_SEED", "20261121"))
 CASES = int(os.environ.get("SV2_PEER_CASES", "100000"))
+FULL_RUNS, FULL_CASES = 20, 100_000
 PEER_SECONDS = 300
 
 _STATUS = {0: "accepted", 1: "rejected", 2: "panicked", 3: "unknown", 4: "not encodable"}
@@ -172,9 +173,7 @@ def compare(
         else:
             explanations[name] += 1
     shown = "\n".join(unexplained[:10])
-    assert not unexplained, (
-        f"seed {SEED}: {len(unexplained)} unexplained differences, the first:\n{shown}"
-    )
+    assert not unexplained, f"{len(unexplained)} unexplained differences, the first:\n{shown}"
     return explanations, outcomes
 
 
@@ -227,6 +226,17 @@ def test_generated_and_damaged_payloads_are_the_same_to_both(
     ]
     explanations, _ = compare(programs, known)
     assert explanations == {"": len(known)}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("run_number", range(1, FULL_RUNS + 1))
+def test_more_seeds_show_no_other_difference(
+    programs: Programs, vectors: list[Case], run_number: int
+) -> None:
+    seed = SEED + run_number
+    print(f"seed {seed}, {FULL_CASES} cases")
+    explanations, _ = compare(programs, list(cases(seed, FULL_CASES, vectors)))
+    assert set(explanations) == {"", *(difference.name for difference in DIFFERENCES)}
 
 
 def test_the_largest_payloads_are_the_same_to_both(programs: Programs) -> None:

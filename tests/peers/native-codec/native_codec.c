@@ -1,6 +1,6 @@
 /*
  * The native C codec behind the line protocol of sri-codec (../sri-codec/src/main.rs), so that the
- * same payloads go through both: decoded, encoded again from the decoded struct, TLVs behind it too.
+ * same payloads go through both: decoded, then encoded again from the struct, TLVs behind it too.
  *
  * Each payload lies in a block of exactly its size, so that a sanitizer sees a read beyond it.
  * Exit codes: 0 at a clean end of file, 2 for a request that is cut or too long.
@@ -14,13 +14,21 @@
 #define REQUEST_HEADER 7
 #define MAX_FRAME (SV2_FRAME_HEADER_LEN + SV2_MAX_PAYLOAD)
 
-enum { ACCEPTED = 0, REFUSED = 1, UNKNOWN = 3, NOT_ENCODABLE = 4 };
+enum {
+    ACCEPTED = 0,
+    REFUSED = 1,
+    UNKNOWN = 3,
+    NOT_ENCODABLE = 4
+};
 
 static void put_answer(unsigned status, unsigned extension_type, const void *body, size_t len)
 {
-    unsigned char header[7] = {(unsigned char)status,      (unsigned char)extension_type,
-                               (unsigned char)(extension_type >> 8), (unsigned char)len,
-                               (unsigned char)(len >> 8),  (unsigned char)(len >> 16),
+    unsigned char header[7] = {(unsigned char)status,
+                               (unsigned char)extension_type,
+                               (unsigned char)(extension_type >> 8),
+                               (unsigned char)len,
+                               (unsigned char)(len >> 8),
+                               (unsigned char)(len >> 16),
                                (unsigned char)(len >> 24)};
     fwrite(header, 1, sizeof header, stdout);
     fwrite(body, 1, len, stdout);
@@ -72,7 +80,8 @@ static int serve(const unsigned char header[REQUEST_HEADER], uint8_t *out)
 {
     sv2_frame frame;
     uint8_t *payload;
-    size_t len = header[3] | (size_t)header[4] << 8 | (size_t)header[5] << 16 | (size_t)header[6] << 24;
+    size_t len = header[3] | (size_t)header[4] << 8 | (size_t)header[5] << 16
+                 | (size_t)header[6] << 24;
     if (len > SV2_MAX_PAYLOAD)
         return 0;
     payload = malloc(len != 0 ? len : 1);
