@@ -203,6 +203,11 @@ def test_bits_expand_to_the_target(bits: int, target: int) -> None:
     [
         (None, SubmitOutcome.ACCEPTED, ""),
         ("duplicate", SubmitOutcome.DUPLICATE, "duplicate"),
+        (
+            "rejected: already have block 00ff",
+            SubmitOutcome.DUPLICATE,
+            "rejected: already have block 00ff",
+        ),
         ("inconclusive", SubmitOutcome.INCONCLUSIVE, "inconclusive"),
         ("duplicate-inconclusive", SubmitOutcome.INCONCLUSIVE, "duplicate-inconclusive"),
         ("duplicate-invalid", SubmitOutcome.REJECTED, "duplicate-invalid"),

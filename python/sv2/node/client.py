@@ -45,6 +45,7 @@ class Node:
         return ChainInfo.parse(await self.rpc.call("getblockchaininfo"))
 
     async def network_info(self) -> NetworkInfo:
+        """Which node this is. Raises: MethodNotFound (btcd)."""
         return NetworkInfo.parse(await self.rpc.call("getnetworkinfo"))
 
     async def zmq_endpoints(self) -> tuple[ZmqEndpoint, ...]:

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 MAX_TEXT = 200
+BTCD_HAS_NOT = "Command unimplemented"
 
 
 def printable(text: object) -> str:
@@ -115,7 +116,7 @@ class NodeHasNoPeers(RpcError):
 
 
 class MethodNotFound(RpcError):
-    """-32601: this node does not know the method."""
+    """-32601, or -1 with btcd's words for it: this node does not have the method."""
 
 
 _BY_CODE: dict[int, type[RpcError]] = {
@@ -128,4 +129,6 @@ _BY_CODE: dict[int, type[RpcError]] = {
 
 def rpc_error(method: str, code: int, reason: object) -> RpcError:
     """The most specific `RpcError` for a node's error code."""
+    if code == -1 and reason == BTCD_HAS_NOT:
+        return MethodNotFound(method, code, reason)
     return _BY_CODE.get(code, RpcError)(method, code, reason)

@@ -33,6 +33,7 @@ __all__ = [
 MAX_MONEY = 21_000_000 * 100_000_000
 MAX_TEMPLATE_TRANSACTIONS = 100_000
 MAX_INPUTS = 100_000
+BTCD_DUPLICATE = "rejected: already have block"
 
 
 def hash_text(value: bytes) -> str:
@@ -381,6 +382,8 @@ class SubmitResult:
         reason = "".join(c if " " <= c <= "~" else "?" for c in value[:200])
         match reason:
             case "duplicate":
+                return cls(SubmitOutcome.DUPLICATE, reason)
+            case _ if reason.startswith(BTCD_DUPLICATE):
                 return cls(SubmitOutcome.DUPLICATE, reason)
             case "inconclusive" | "duplicate-inconclusive" | "inconclusive-not-best-prevblk":
                 return cls(SubmitOutcome.INCONCLUSIVE, reason)
