@@ -22,9 +22,9 @@ QUICK = 0.3
 RunLoop = Callable[[Coroutine[Any, Any, _T]], _T]
 
 
-def run_on_asyncio(main: Coroutine[Any, Any, _T]) -> _T:
+def run_on_asyncio(main: Coroutine[Any, Any, _T], patience: float = PATIENCE) -> _T:
     async def bounded() -> _T:
-        return await asyncio.wait_for(main, PATIENCE)
+        return await asyncio.wait_for(main, patience)
 
     return asyncio.run(bounded())
 
