@@ -21,6 +21,8 @@
 #define FIRST_WINDOW ((size_t)64 * 1024)
 /* Between frames a decoder or encoder keeps at most this much. */
 #define KEPT_CAPACITY ((size_t)4 * 1024 * 1024)
+/* From this size on a payload of transactions is handed over to the message instead of copied. */
+#define HANDED_OVER ((size_t)32 * 1024)
 
 /* ---- CVec: bytes with an owner -----------------------------------------------------------------*/
 
@@ -66,12 +68,25 @@ CVec cvec_from_buffer(const uint8_t *data, uintptr_t len)
 
 /* ---- CVec2: lists ------------------------------------------------------------------------------
  *
- * A list that cvec2_push made is an array of CVecs. A list that decoding made is one block: an array
- * of CVecs and behind it, end to end, the bytes that they point to. One allocation for a block of
- * transactions instead of thousands is most of what makes decoding fast. The top bit of capacity
- * tells a block from an array. */
+ * A list that cvec2_push made is an array of CVecs, each of which may own its bytes. A list that
+ * decoding made is a block: a head, an array of CVecs that own nothing, and the bytes that they point
+ * to, either behind the array or, for a large payload, the decoder's own buffer, handed over. One
+ * allocation for thousands of transactions, and no copy of them, is most of what makes decoding fast.
+ * The top bit of capacity tells a block from an array. */
 
 #define BLOCK_BIT (~(UINTPTR_MAX >> 1))
+
+typedef struct block {
+    uint8_t *payload; /* the buffer that was handed over; NULL where the bytes are behind vecs */
+    const uint8_t *first; /* bytes of element 0 */
+    size_t gap;           /* between the end of an element and the beginning of the next */
+    CVec vecs[];
+} block;
+
+static block *block_of(const CVec2 *list)
+{
+    return (block *)((uint8_t *)list->data - offsetof(block, vecs));
+}
 
 CVec2 init_cvec2(void)
 {
@@ -84,29 +99,37 @@ CVec2 init_cvec2(void)
 static bool block_is_whole(const CVec2 *list)
 {
     size_t count = list->capacity & ~BLOCK_BIT, i;
-    const uint8_t *expected = (const uint8_t *)(list->data + count);
+    const uint8_t *expected = block_of(list)->first;
     if (list->len != count)
         return false;
     for (i = 0; i < count; i++) {
         if (list->data[i].data != expected || list->data[i].capacity != 0)
             return false;
-        expected += list->data[i].len;
+        expected += list->data[i].len + block_of(list)->gap;
     }
     return true;
 }
 
+/* Frees a block, unless elements were moved out of it: then it stays, for whoever has them points
+ * into it. */
+static void free_block(const CVec2 *list)
+{
+    if (!block_is_whole(list))
+        return;
+    SV2_FREE(block_of(list)->payload);
+    SV2_FREE(block_of(list));
+}
+
 static void free_list(CVec2 list)
 {
-    bool is_block = (list.capacity & BLOCK_BIT) != 0;
-    /* A block that elements were moved out of stays: whoever has them points into it. Upstream, where
-     * every element is an allocation of its own, leaves as much behind in that case. */
-    bool release = is_block ? block_is_whole(&list) : list.capacity != 0;
     size_t i;
     if (list.data == NULL)
         return;
     for (i = 0; i < list.len; i++)
         free_vec(list.data[i]);
-    if (release)
+    if (list.capacity & BLOCK_BIT)
+        free_block(&list);
+    else if (list.capacity != 0)
         SV2_FREE(list.data);
 }
 
@@ -150,8 +173,8 @@ static bool grow_list(CVec2 *list)
         array = array_copy(list, capacity);
         if (array == NULL)
             return false;
-        if (!is_array && block_is_whole(list))
-            SV2_FREE(list->data);
+        if (!is_array)
+            free_block(list);
     }
     list->data = array;
     list->capacity = capacity;
@@ -167,52 +190,67 @@ void cvec2_push(CVec2 *cvec2, CVec cvec)
     cvec2->data[cvec2->len++] = cvec;
 }
 
-/* Fills in element i of a block; where its bytes go is the end of the element before. */
-static void fill_block(CVec *vecs, const sv2_seq *seq, sv2_bytes (*next)(sv2_seq *))
+/* A block without elements yet, with room for extra bytes behind its array; NULL when out of memory. */
+static block *new_block(size_t count, size_t extra, size_t gap)
 {
-    uint8_t *at = (uint8_t *)(vecs + seq->count);
-    sv2_seq rest = *seq;
-    uint32_t i;
-    for (i = 0; i < seq->count; i++) {
-        sv2_bytes item = next(&rest);
-        vecs[i] = borrowed(at, item.len);
-        if (item.len != 0)
-            memcpy(at, item.data, item.len);
-        at += item.len;
-    }
+    block *b = SV2_MALLOC(sizeof(block) + count * sizeof(CVec) + extra);
+    if (b == NULL)
+        return NULL;
+    b->payload = NULL;
+    b->first = (const uint8_t *)(b->vecs + count);
+    b->gap = gap;
+    return b;
 }
 
-static sv2_bytes next_b0_16m(sv2_seq *rest)
+static CVec2 list_of(block *b, size_t count)
 {
-    sv2_bytes item = {NULL, 0};
-    (void)sv2_seq_next(rest, &item); /* decoding has checked it */
-    return item;
+    CVec2 list = {b->vecs, count, count | BLOCK_BIT};
+    return list;
 }
 
-static sv2_bytes next_u256(sv2_seq *rest)
-{
-    sv2_bytes item = sv2_view(rest->data, 32);
-    rest->data = item.data + 32;
-    return item;
-}
-
-/* A list of a decoded sequence's elements, which are bytes bytes in all. */
-static CVec2 block_of(const sv2_seq *seq, size_t bytes, sv2_bytes (*next)(sv2_seq *), bool *failed)
+/* A list of copies of a decoded sequence's hashes. */
+static CVec2 copy_hashes(const sv2_seq *seq, bool *failed)
 {
     CVec2 list = {NULL, 0, 0};
-    CVec *block;
+    block *b;
+    size_t i;
     if (seq->count == 0)
         return list;
-    block = SV2_MALLOC(seq->count * sizeof(CVec) + bytes);
-    if (block == NULL) {
+    b = new_block(seq->count, seq->size, 0);
+    if (b == NULL) {
         *failed = true;
         return list;
     }
-    fill_block(block, seq, next);
-    list.data = block;
-    list.len = seq->count;
-    list.capacity = seq->count | BLOCK_BIT;
-    return list;
+    memcpy(b->vecs + seq->count, seq->data, seq->size);
+    for (i = 0; i < seq->count; i++)
+        b->vecs[i] = borrowed(b->first + 32 * i, 32);
+    return list_of(b, seq->count);
+}
+
+/* A list of a decoded sequence's transactions: with a copy of them, or, where they stay in the
+ * payload that they came in, without. */
+static CVec2 list_transactions(const sv2_seq *seq, bool stay, bool *failed)
+{
+    CVec2 list = {NULL, 0, 0};
+    sv2_seq rest = *seq;
+    sv2_bytes item;
+    block *b;
+    size_t i;
+    if (seq->count == 0)
+        return list;
+    b = new_block(seq->count, stay ? 0 : seq->size, 3);
+    if (b == NULL) {
+        *failed = true;
+        return list;
+    }
+    if (!stay) {
+        memcpy(b->vecs + seq->count, seq->data, seq->size);
+        rest.data = b->first;
+    }
+    b->first = (const uint8_t *)rest.data + 3; /* the length in front stays with each element */
+    for (i = 0; sv2_seq_next(&rest, &item) == SV2_OK; i++)
+        b->vecs[i] = borrowed(item.data, item.len);
+    return list_of(b, seq->count);
 }
 
 /* ---- Dropping ---------------------------------------------------------------------------------*/
@@ -390,18 +428,17 @@ static void own_new_template(CSv2Message *out, const sv2_new_template *in, bool 
     m->coinbase_tx_outputs_count = in->coinbase_tx_outputs_count;
     m->coinbase_tx_outputs = own(in->coinbase_tx_outputs, failed);
     m->coinbase_tx_locktime = in->coinbase_tx_locktime;
-    m->merkle_path = block_of(&in->merkle_path, in->merkle_path.size, next_u256, failed);
+    m->merkle_path = copy_hashes(&in->merkle_path, failed);
 }
 
 static void own_transaction_data(CSv2Message *out, const sv2_request_transaction_data_success *in,
-                                 bool *failed)
+                                 bool stay, bool *failed)
 {
     CRequestTransactionDataSuccess *m = &out->request_transaction_data_success._0;
-    const sv2_seq *list = &in->transaction_list;
     out->tag = CSv2Message_RequestTransactionDataSuccess;
     m->template_id = in->template_id;
     m->excess_data = own(in->excess_data, failed);
-    m->transaction_list = block_of(list, list->size - 3 * (size_t)list->count, next_b0_16m, failed);
+    m->transaction_list = list_transactions(&in->transaction_list, stay, failed);
 }
 
 static void own_set_new_prev_hash(CSv2Message *out,
@@ -429,8 +466,9 @@ static void own_submit_solution(CSv2Message *out, const sv2_submit_solution *in,
 }
 
 /* The surface's form of a decoded message. Every CVec that could not be had is an empty one, so that
- * what was had can be dropped. False where the surface has no such message. */
-static bool own_message(CSv2Message *out, const sv2_message *in, bool *failed)
+ * what was had can be dropped. stay: transactions are left where they are. False where the surface
+ * has no such message. */
+static bool own_message(CSv2Message *out, const sv2_message *in, bool stay, bool *failed)
 {
     switch (in->id) {
     case SV2_ID_SETUP_CONNECTION:
@@ -472,7 +510,7 @@ static bool own_message(CSv2Message *out, const sv2_message *in, bool *failed)
         out->request_transaction_data._0.template_id = in->as.request_transaction_data.template_id;
         return true;
     case SV2_ID_REQUEST_TRANSACTION_DATA_SUCCESS:
-        own_transaction_data(out, &in->as.request_transaction_data_success, failed);
+        own_transaction_data(out, &in->as.request_transaction_data_success, stay, failed);
         return true;
     case SV2_ID_REQUEST_TRANSACTION_DATA_ERROR:
         out->tag = CSv2Message_RequestTransactionDataError;
@@ -564,19 +602,38 @@ static void finish_frame(DecoderWrapper *decoder)
     }
 }
 
+/* Whether the payload is large and fills its buffer well: worth handing over instead of copying. */
+static bool is_worth_handing_over(const DecoderWrapper *decoder)
+{
+    return decoder->frame.length >= HANDED_OVER && decoder->frame.length >= decoder->capacity / 2;
+}
+
+/* The transactions of message lie in the decoder's buffer: gives it to them. */
+static void hand_over(DecoderWrapper *decoder, const CSv2Message *message)
+{
+    const CVec2 *list = &message->request_transaction_data_success._0.transaction_list;
+    if (message->tag != CSv2Message_RequestTransactionDataSuccess || list->len == 0)
+        return;
+    block_of(list)->payload = decoder->payload;
+    decoder->payload = NULL;
+    decoder->capacity = 0;
+}
+
 static CResult_CSv2Message_Sv2Error decode_frame(DecoderWrapper *decoder)
 {
     CResult_CSv2Message_Sv2Error result;
     sv2_message message;
-    bool failed = false, known = false;
+    bool failed = false, known = false, stay = is_worth_handing_over(decoder);
     result.tag = CResult_Ok;
     decoder->frame.payload = decoder->payload;
     if (sv2_message_decode(&message, NULL, &decoder->frame) == SV2_OK) {
-        known = own_message(&result.ok._0, &message, &failed);
+        known = own_message(&result.ok._0, &message, stay, &failed);
         if (known && failed) {
             drop_sv2_message(result.ok._0);
             return no_message(out_of_memory());
         }
+        if (known && stay)
+            hand_over(decoder, &result.ok._0);
     }
     finish_frame(decoder);
     return known ? result : no_message(error_of(Sv2Error_Unknown));

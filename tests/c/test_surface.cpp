@@ -325,7 +325,7 @@ static void check_lists()
     list->len = 0;
     drop_sv2_message(result.ok._0);
     CHECK(other.len == 3 && other.data[1].len == 5 && other.data[1].data[4] == 1);
-    CHECK(other.data[0].data == (const uint8_t *)(block + 3));
+    CHECK(other.data[0].data == (const uint8_t *)(block + 3) + 3);
     CSv2Message message = c_makes_with_tag((int)Tag::RequestTransactionDataSuccess);
     message.request_transaction_data_success._0.transaction_list = other;
     drop_sv2_message(message);
