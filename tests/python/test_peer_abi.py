@@ -206,7 +206,7 @@ def test_our_header_drives_the_published_library_as_its_own_does(
     commands = (
         [_decode(_frame(case)) for case in vectors]
         + build_commands(probes)
-        + ["busy", "encode-room"]
+        + ["symbols", "busy", "encode-room"]
     )
     theirs = run_probe(probes["published", "published"], commands)
     assert run_probe(probes["ours", "published"], commands) == theirs
@@ -223,7 +223,9 @@ def build_commands(probes: dict[tuple[str, str], Path]) -> list[str]:
 def test_decoded_fields_encoded_bytes_and_errors_are_the_same(
     probes: dict[tuple[str, str], Path], vectors: list[Case], header: str
 ) -> None:
-    commands = decode_commands(vectors) + build_commands(probes) + ["busy", "encode-room"]
+    commands = (
+        decode_commands(vectors) + build_commands(probes) + ["symbols", "busy", "encode-room"]
+    )
     theirs = run_probe(probes["published", "published"], commands)
     ours = run_probe(probes[header, "ours"], commands)
     explanations = compare(commands, theirs, ours)

@@ -9,6 +9,7 @@
 //   layout         sizes and offsets of every type, values of every constant of the published header
 //   decode HEX     feeds the bytes to one decoder, prints each message that comes out and encodes it
 //   build CASE     a message put together here, encoded, and the result decoded; --cases lists them
+//   symbols        whether every function of the published header is there with its signature
 //   busy           a second encode before flush_encoder
 //   encode-room    how many bytes `encode` writes behind the caller's result for a value too long
 //
@@ -262,6 +263,33 @@ Bytes print_encoded(CSv2Message *message, EncoderWrapper *encoder)
     return Bytes(frame.data, frame.data + frame.len);
 }
 
+// Both ways to free a message take turns: drop_sv2_message, and the function of its own type.
+void release(const CSv2Message &message)
+{
+    static bool by_type = false;
+    by_type = !by_type;
+    if (!by_type)
+        return drop_sv2_message(message);
+    switch (message.tag) {
+    case CSv2Message::Tag::SetupConnection:
+        return free_setup_connection(message.setup_connection._0);
+    case CSv2Message::Tag::SetupConnectionError:
+        return free_setup_connection_error(message.setup_connection_error._0);
+    case CSv2Message::Tag::NewTemplate:
+        return free_new_template(message.new_template._0);
+    case CSv2Message::Tag::RequestTransactionDataSuccess:
+        return free_request_tx_data_success(message.request_transaction_data_success._0);
+    case CSv2Message::Tag::RequestTransactionDataError:
+        return free_request_tx_data_error(message.request_transaction_data_error._0);
+    case CSv2Message::Tag::SetNewPrevHash:
+        return free_set_new_prev_hash(message.set_new_prev_hash._0);
+    case CSv2Message::Tag::SubmitSolution:
+        return free_submit_solution(message.submit_solution._0);
+    default:
+        return drop_sv2_message(message);
+    }
+}
+
 void report(Decoded *result, EncoderWrapper *encoder)
 {
     if (is_ok(result) != (result->tag == Decoded::Tag::Ok))
@@ -274,7 +302,7 @@ void report(Decoded *result, EncoderWrapper *encoder)
     print_message(result->ok._0);
     print_encoded(&result->ok._0, encoder);
     flush_encoder(encoder);
-    drop_sv2_message(result->ok._0);
+    release(result->ok._0);
 }
 
 void decode_stream(const Bytes &stream)
@@ -482,6 +510,30 @@ void busy()
     done_with(encoder);
 }
 
+// The functions that the rest of this program does not call. Assigning checks their signatures, and
+// linking that they are there; export_cerror must not be called, the others do nothing.
+void symbols()
+{
+    CError (*const volatile error)() = export_cerror;
+    void (*const volatile u24)(U24) = _c_export_u24;
+    void (*const volatile vec)(CVec) = _c_export_cvec;
+    void (*const volatile vec2)(CVec2) = _c_export_cvec2;
+    void (*const volatile changed)(ChannelEndpointChanged) = _c_export_channel_endpoint_changed;
+    void (*const volatile success)(SetupConnectionSuccess) = _c_export_setup_conn_succ;
+    void (*const volatile constraints)(CoinbaseOutputConstraints) = _c_export_coinbase_out;
+    void (*const volatile request)(RequestTransactionData) = _c_export_req_tx_data;
+    const CVec2 none = init_cvec2();
+    u24(U24{1});
+    vec(CVec{nullptr, 0, 0});
+    vec2(none);
+    changed(ChannelEndpointChanged{1});
+    success(SetupConnectionSuccess{2, 0});
+    constraints(CoinbaseOutputConstraints{1, 2});
+    request(RequestTransactionData{1});
+    std::printf("export_cerror %d, a new list has %zu elements\n", error != nullptr,
+                static_cast<size_t>(none.len));
+}
+
 void after_busy()
 {
     EncoderWrapper *encoder = new_encoder();
@@ -674,6 +726,8 @@ bool run(const std::string &line)
     Bytes bytes;
     if (line == "layout")
         layout();
+    else if (line == "symbols")
+        symbols();
     else if (line == "busy")
         busy();
     else if (line == "encode-room")
