@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from regtest_helpers import (
 from sv2.node import RpcError
 from sv2.testing.node import RegtestNode, op_true_script
 from sv2.testing.node.chaindata import parse_block, rpc_hash
+from sv2.testing.node.methods import Methods
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 ADDRESS_SCRIPT = "0014751e76e8199196d454941c45d1b3a323f1433bd6"
@@ -342,3 +345,14 @@ def test_filling_the_mempool_gives_a_full_template_of_many_fee_rates(tmp_path: P
             assert (await error_of(client.rpc.call("fillmempool", 10_001)))[0] == -8
 
     run(scenario())
+
+
+def test_the_manual_names_every_method_and_no_other() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "testnode.md").read_text("utf-8")
+    table = manual.partition("| about | methods |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z]+)`", table)) - {"longpollid"}
+    assert named == {
+        name
+        for name, _ in inspect.getmembers(Methods, inspect.iscoroutinefunction)
+        if not name.startswith("_") and name != "call"
+    }
