@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "secp256k1.h"
+#include "curve.h"
 
 #ifndef SV2_NOISE_PSA
 #if MBEDTLS_VERSION_MAJOR >= 3 && (defined(MBEDTLS_PSA_CRYPTO_C) || MBEDTLS_VERSION_MAJOR >= 4)
@@ -172,6 +172,6 @@ sv2_status sv2_noise_mbedtls_init(sv2_noise_mbedtls *crypto,
     crypto->provider.sha256 = sha256;
     crypto->provider.seal = seal;
     crypto->provider.open = open_sealed;
-    sv2_noise_use_secp256k1(&crypto->provider);
+    sv2_noise_use_curve(&crypto->provider);
     return start(crypto);
 }

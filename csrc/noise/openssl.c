@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "secp256k1.h"
+#include "curve.h"
 
 _Static_assert(offsetof(sv2_noise_openssl, curve) == 0, "the context begins as sv2_noise_curve");
 
@@ -115,7 +115,7 @@ sv2_status sv2_noise_openssl_init(sv2_noise_openssl *crypto)
     crypto->provider.sha256 = sha256;
     crypto->provider.seal = seal;
     crypto->provider.open = open_sealed;
-    sv2_noise_use_secp256k1(&crypto->provider);
+    sv2_noise_use_curve(&crypto->provider);
     if (crypto->curve != NULL && crypto->sealing != NULL && crypto->opening != NULL &&
         crypto->hashing != NULL)
         return SV2_OK;

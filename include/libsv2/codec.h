@@ -57,6 +57,11 @@ typedef struct sv2_report {
     uint8_t field;
 } sv2_report;
 
+/* The place of a message in the ascending order of extension type and message type: what
+ * sv2_descriptor_at takes. A number past the last one where there is no such message. Bit 15 of
+ * extension_type does not count. */
+SV2_API size_t sv2_index(uint16_t extension_type, uint8_t message_type);
+
 /* The descriptor of a message, or NULL where there is no such message. Bit 15 of extension_type
  * does not count. */
 SV2_API const sv2_descriptor *sv2_find(uint16_t extension_type, uint8_t message_type);

@@ -37,7 +37,8 @@ SV2_API sv2_status sv2_frame_encode(const sv2_descriptor *descriptor, uint8_t *o
                                     size_t *len, const void *message);
 
 /* The channel that the frame belongs to, for proxies: true and *channel_id where bit 15 of
- * extension_type is set and the payload has its first 4 bytes. */
+ * extension_type is set and the payload has its first 4 bytes. False for a frame without payload, as
+ * sv2_stream_next leaves one that it refuses. */
 SV2_API bool sv2_frame_channel(const sv2_frame *frame, uint32_t *channel_id);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 /*
  * The provider for firmware: libsecp256k1 and mbedTLS, 2.28 or 3.x. In the library
  * libsv2-noise-mbedtls (pkg-config has the same name); in firmware, compile csrc/noise/mbedtls.c and
- * csrc/noise/secp256k1.c with the rest.
+ * csrc/noise/curve.c with the rest.
  *
  * It uses the PSA API where mbedTLS is 3.0 or later and has it, which hardware accelerators plug
  * into, and mbedTLS's own functions elsewhere. Define SV2_NOISE_PSA as 0 or 1 to decide otherwise.

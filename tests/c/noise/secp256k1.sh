@@ -31,7 +31,7 @@ build() {
   local objects="$out/objects" file
   mkdir -p "$objects" "$out/lib/pkgconfig" "$out/include"
   for file in secp256k1 precomputed_ecmult precomputed_ecmult_gen; do
-    "${CC:-cc}" -O2 -fPIC -DSECP256K1_STATIC "${modules[@]}" -I"$source/include" -c "$source/src/$file.c" -o "$objects/$file.o"
+    "${CC:-cc}" -O2 -fPIC -fvisibility=hidden -DSECP256K1_STATIC "${modules[@]}" -I"$source/include" -c "$source/src/$file.c" -o "$objects/$file.o"
   done
   rm -f "$out/lib/libsecp256k1.a"
   "${AR:-ar}" rcs "$out/lib/libsecp256k1.a" "$objects"/*.o

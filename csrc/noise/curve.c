@@ -1,7 +1,7 @@
 /*
  * The curve half of both providers.
  */
-#include "secp256k1.h"
+#include "curve.h"
 
 #include <secp256k1.h>
 #include <secp256k1_ellswift.h>
@@ -63,7 +63,7 @@ static bool verify(void *context, const uint8_t signature[64], const uint8_t dig
            secp256k1_schnorrsig_verify(curve, signature, digest, 32, &point) == 1;
 }
 
-void sv2_noise_use_secp256k1(sv2_noise_provider *provider)
+void sv2_noise_use_curve(sv2_noise_provider *provider)
 {
     provider->ellswift_create = ellswift_create;
     provider->ellswift_xdh = ellswift_xdh;

@@ -2,8 +2,8 @@
  * The curve half of both providers, over libsecp256k1 with its modules ellswift, extrakeys and
  * schnorrsig.
  */
-#ifndef SV2_NOISE_SECP256K1_H
-#define SV2_NOISE_SECP256K1_H
+#ifndef SV2_NOISE_CURVE_H
+#define SV2_NOISE_CURVE_H
 
 #include "libsv2/noise.h"
 
@@ -15,6 +15,6 @@ typedef struct sv2_noise_curve {
 } sv2_noise_curve;
 
 /* Sets the six functions of the curve. */
-void sv2_noise_use_secp256k1(sv2_noise_provider *provider);
+void sv2_noise_use_curve(sv2_noise_provider *provider);
 
 #endif
