@@ -180,6 +180,8 @@ void sv2_overflow(sv2_writer *w, size_t n)
         return;
     }
     w->over += n;
+    w->cap -= w->left; /* nothing behind it goes into the buffer: all of it is counted here */
+    w->left = 0;
     if (w->status == SV2_OK)
         w->status = SV2_ERR_BUFFER;
 }

@@ -43,7 +43,7 @@ typedef struct sv2_writer {
     uint8_t *pos;
     size_t left; /* bytes at pos */
     size_t over; /* bytes that would have gone in with more room */
-    size_t cap;  /* of the buffer; at most SV2_MAX_PAYLOAD counts */
+    size_t cap;  /* of the buffer, as far as it is used; at most SV2_MAX_PAYLOAD */
     sv2_status status;
     uint8_t nowhere[8]; /* where small values go for which there is no room */
 } sv2_writer;

@@ -114,7 +114,7 @@ static bool block_is_whole(const CVec2 *list)
  * into it. */
 static void free_block(const CVec2 *list)
 {
-    if (!block_is_whole(list))
+    if (list->data == NULL || !block_is_whole(list))
         return;
     SV2_FREE(block_of(list)->payload);
     SV2_FREE(block_of(list));

@@ -47,7 +47,7 @@ sv2_status sv2_frame_encode(const sv2_descriptor *descriptor, uint8_t *out, size
 
 bool sv2_frame_channel(const sv2_frame *frame, uint32_t *channel_id)
 {
-    if (!(frame->extension_type & SV2_CHANNEL_BIT) || frame->length < 4)
+    if (!(frame->extension_type & SV2_CHANNEL_BIT) || frame->length < 4 || frame->payload == NULL)
         return false;
     *channel_id = sv2_load_u32(frame->payload);
     return true;
