@@ -9,7 +9,7 @@ static unsigned key(uint16_t extension_type, uint8_t message_type)
 }
 
 /* The table is in ascending order of key. */
-static size_t index_of(uint16_t extension_type, uint8_t message_type)
+size_t sv2_index(uint16_t extension_type, uint8_t message_type)
 {
     unsigned wanted = key(extension_type, message_type);
     size_t low = 0, high = SV2_MESSAGE_COUNT;
@@ -29,12 +29,12 @@ static size_t index_of(uint16_t extension_type, uint8_t message_type)
 
 const sv2_descriptor *sv2_find(uint16_t extension_type, uint8_t message_type)
 {
-    return sv2_descriptor_at(index_of(extension_type, message_type));
+    return sv2_descriptor_at(sv2_index(extension_type, message_type));
 }
 
 const char *sv2_message_name(uint16_t extension_type, uint8_t message_type)
 {
-    return sv2_message_name_at(index_of(extension_type, message_type));
+    return sv2_message_name_at(sv2_index(extension_type, message_type));
 }
 
 sv2_status sv2_message_decode(sv2_message *message, sv2_report *report, const sv2_frame *frame)

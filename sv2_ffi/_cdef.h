@@ -123,6 +123,8 @@ typedef struct sv2_report {
     uint8_t field;
 } sv2_report;
 
+size_t sv2_index(uint16_t extension_type, uint8_t message_type);
+
 const sv2_descriptor *sv2_find(uint16_t extension_type, uint8_t message_type);
 
 const char *sv2_message_name(uint16_t extension_type, uint8_t message_type);

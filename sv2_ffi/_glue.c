@@ -73,28 +73,21 @@ static uint64_t *flatten_field(uint64_t *flat, unsigned kind, const uint8_t *fie
     return flat;
 }
 
-static int index_of(const sv2_descriptor *descriptor)
-{
-    int i = 0;
-    while (sv2_descriptor_at((size_t)i) != descriptor)
-        i++;
-    return i;
-}
-
 /* Decodes the payload data[at..end) whose numbers are in the head. */
 static int flatten(uint64_t *flat, const uint8_t *data, size_t at, size_t end)
 {
-    sv2_frame frame = {data + at, (uint32_t)(end - at), (uint16_t)flat[SV2_GLUE_EXTENSION],
-                       (uint8_t)flat[SV2_GLUE_TYPE]};
-    const sv2_descriptor *descriptor;
+    size_t index = sv2_index((uint16_t)flat[SV2_GLUE_EXTENSION], (uint8_t)flat[SV2_GLUE_TYPE]);
+    const sv2_descriptor *descriptor = sv2_descriptor_at(index);
+    uint64_t *value = flat + SV2_GLUE_FIRST;
     sv2_message message;
     sv2_report report;
-    sv2_status status = sv2_message_decode(&message, &report, &frame);
-    uint64_t *value = flat + SV2_GLUE_FIRST;
+    sv2_status status = SV2_ERR_UNKNOWN;
     unsigned i;
-    flat[SV2_GLUE_STATUS] = (uint64_t)status;
     flat[SV2_GLUE_PAYLOAD] = at;
     flat[SV2_GLUE_NEXT] = end;
+    if (descriptor != NULL)
+        status = sv2_decode(descriptor, &message.as, &report, data + at, end - at);
+    flat[SV2_GLUE_STATUS] = (uint64_t)status;
     if (status == SV2_ERR_UNKNOWN)
         return -1;
     flat[SV2_GLUE_TRAILING] = at + report.offset;
@@ -102,13 +95,12 @@ static int flatten(uint64_t *flat, const uint8_t *data, size_t at, size_t end)
         *value = report.field;
         return -1;
     }
-    descriptor = sv2_find(frame.extension_type, frame.message_type);
     for (i = 0; i < descriptor->field_count; i++) {
         const sv2_field *field = &descriptor->fields[i];
-        value = flatten_field(value, field->kind, (const uint8_t *)&message.as + field->offset,
-                              data, &at);
+        const uint8_t *member = (const uint8_t *)&message.as + field->offset;
+        value = flatten_field(value, field->kind, member, data, &at);
     }
-    return index_of(descriptor);
+    return (int)index;
 }
 
 int sv2_glue_next(uint64_t *flat, const uint8_t *data, size_t len, size_t at, size_t limit)
