@@ -16,7 +16,7 @@ from sv2.noise import CertificatePolicy
 _T = TypeVar("_T")
 
 
-def _security_for(address: Address, security: ClientSecurity | None) -> ClientSecurity:
+def security_for(address: Address, security: ClientSecurity | None) -> ClientSecurity:
     """Whom to believe, without ever falling back to less than was asked for."""
     if security is None:
         if address.authority is None:
@@ -76,7 +76,7 @@ async def connect(
     address = Address.parse(target) if isinstance(target, str) else target
     options = options or Options()
     connection = Connection.client(
-        _security_for(address, security), engine=options.engine, max_frame=options.max_frame
+        security_for(address, security), engine=options.engine, max_frame=options.max_frame
     )
     opening = _Opening()
     stream = Stream(connection, options, opening)

@@ -125,6 +125,10 @@ class Stream:
         self._flushed = 0
         self._closing_since = now
         self._seen_open = False
+        self.made_at: float | None = None
+        """When the TCP connection stood, in the loop's time."""
+        self.secured_at: float | None = None
+        """When the handshake was done, in the loop's time."""
         self.bytes_received = 0
         self.messages_received = 0
         self.messages_sent = 0
@@ -476,6 +480,7 @@ class Stream:
 
     def _on_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self.made_at = self._stage_since = self._loop.time()
         peer = transport.get_extra_info("peername")
         if peer:
             self._peer = (str(peer[0]), int(peer[1]))
@@ -488,7 +493,7 @@ class Stream:
         self._ticker = self._loop.call_later(self._options.timeouts.tick(), self._tick)
         self._flush()
         if self._connection.state is not State.HANDSHAKE:
-            self._owner._secured(self)
+            self._note_secured()
 
     def _on_get_buffer(self) -> bytearray:
         size = _READ_SIZE if self._lingering else min(_READ_SIZE, self._connection.read_size)
@@ -520,8 +525,7 @@ class Stream:
         self._flush()
         match self._connection.state:
             case State.SETUP:
-                self._stage_since = self._loop.time()
-                self._owner._secured(self)
+                self._note_secured()
             case State.CLOSED:
                 self._abort(Ended.PEER_CLOSED)
 
@@ -570,6 +574,10 @@ class Stream:
         if self._reading_paused and self._transport and not self._transport.is_closing():
             self._reading_paused = False
             self._transport.resume_reading()
+
+    def _note_secured(self) -> None:
+        self.secured_at = self._stage_since = self._loop.time()
+        self._owner._secured(self)
 
     def _note_open(self) -> None:
         if not self._seen_open and self._connection.state is State.OPEN:

@@ -152,9 +152,16 @@ class CertificatePolicy:
         """
         if self.authority is None:
             return
+        try:
+            self._check(self.authority, certificate)
+        except CertificateError as error:
+            error.certificate = certificate
+            raise
+
+    def _check(self, authority: AuthorityPublicKey, certificate: Certificate) -> None:
         if certificate.version != CERTIFICATE_VERSION:
             raise CertificateError(CertificateFault.VERSION, f"version {certificate.version}")
-        if not self.authority.verifies(certificate.digest(), certificate.signature):
+        if not authority.verifies(certificate.digest(), certificate.signature):
             raise CertificateError(CertificateFault.SIGNATURE)
         if certificate.valid_from > certificate.not_valid_after:
             raise CertificateError(CertificateFault.DATES)

@@ -7,8 +7,12 @@ text nor as an exception context.
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
 from sv2_ffi import Sv2Error
+
+if TYPE_CHECKING:
+    from sv2.noise.certificate import Certificate
 
 
 class NoiseError(Sv2Error):
@@ -56,7 +60,12 @@ class CertificateFault(enum.Enum):
 
 
 class CertificateError(HandshakeError):
-    """The server's certificate was refused; ``fault`` says why, ``detail`` adds figures."""
+    """The server's certificate was refused.
+
+    ``fault`` says why, ``detail`` adds figures, ``certificate`` is what the server showed.
+    """
+
+    certificate: Certificate | None = None
 
     def __init__(self, fault: CertificateFault, detail: str = "") -> None:
         super().__init__(f"certificate refused: {fault.value}" + (f" ({detail})" if detail else ""))
