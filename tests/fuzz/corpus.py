@@ -86,8 +86,8 @@ def seeds() -> dict[str, list[bytes]]:
 
 
 def large_transactions(size: int) -> bytes:
-    """A program for fuzz_surface: two small transactions and one of size bytes, the end of which the
-    harness makes up; then elements are moved, pushed and encoded, and the message is dropped."""
+    """A program for fuzz_surface: two small transactions and one of size bytes, whose end the harness
+    makes up; then elements are moved, pushed and encoded, and the message is dropped."""
     payload = bytes(10) + b"\x03\x00" + b"\x02\x00\x00ab" * 2 + size.to_bytes(3, "little")
     frame = b"\x00\x00\x74" + (len(payload) + size).to_bytes(3, "little") + payload
     make = bytes([0x02, 1, 4, 3, 1, 2, 3, 2]) + b"\x02ab" * 2

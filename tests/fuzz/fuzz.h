@@ -27,7 +27,11 @@ void fuzz_fail(const char *what, const char *file, int line);
 
 /* size bytes, up to FUZZ_MAX_INPUT, that end flush against a page without access: one byte over is a
  * crash, with or without a sanitizer. Each of the slots is one region, used anew by each call. */
-enum { GUARD_INPUT, GUARD_OUTPUT, GUARD_SLOTS };
+enum {
+    GUARD_INPUT,
+    GUARD_OUTPUT,
+    GUARD_SLOTS
+};
 uint8_t *guarded(int slot, size_t size);
 /* The same, with a copy of data in it. */
 const uint8_t *guarded_copy(int slot, const uint8_t *data, size_t size);

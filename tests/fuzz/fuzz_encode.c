@@ -58,10 +58,9 @@ static sv2_seq make_views(choices *from, unsigned kind)
         if (same && i > 0)
             records[i] = records[0];
         else
-            records[i].bytes
-                = kind_element(kind) == SV2_KIND_U256 && choose(from, 1) != 0xff
-                      ? sv2_view(pool + i, 32)
-                      : make_bytes(from, 16777215);
+            records[i].bytes = kind_element(kind) == SV2_KIND_U256 && choose(from, 1) != 0xff
+                                   ? sv2_view(pool + i, 32)
+                                   : make_bytes(from, 16777215);
     }
     return seq;
 }

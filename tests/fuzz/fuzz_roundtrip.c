@@ -42,8 +42,7 @@ static void check_small_buffer(const sv2_descriptor *descriptor, const void *mes
 
 static void check_frame(const sv2_message *message, const uint8_t *payload, size_t size)
 {
-    const sv2_descriptor *descriptor
-        = sv2_find((uint16_t)(message->id >> 8), (uint8_t)message->id);
+    const sv2_descriptor *descriptor = sv2_find((uint16_t)(message->id >> 8), (uint8_t)message->id);
     uint8_t *out = guarded(GUARD_OUTPUT, SV2_FRAME_HEADER_LEN + size);
     sv2_frame frame;
     size_t len;

@@ -84,7 +84,13 @@ void surface_free(void *block)
 
 /* ---- The stage --------------------------------------------------------------------------------*/
 
-enum { DECODERS = 2, ENCODERS = 2, SLOTS = 4, TAGS = 11, MOST_FED = 1 << 18 };
+enum {
+    DECODERS = 2,
+    ENCODERS = 2,
+    SLOTS = 4,
+    TAGS = 11,
+    MOST_FED = 1 << 18
+};
 
 typedef struct stage {
     DecoderWrapper *decoders[DECODERS];
@@ -93,7 +99,7 @@ typedef struct stage {
     CSv2Message slots[SLOTS];
     bool used[SLOTS];
     size_t strays; /* lists that elements were moved out of: the library leaves their bytes */
-    size_t fed; /* bytes given to decoders */
+    size_t fed;    /* bytes given to decoders */
 } stage;
 
 static volatile uint8_t sink;
@@ -517,7 +523,7 @@ static void finish(stage *s)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const operations[])(stage *, choices *) = {
-        op_feed, op_feed,  op_make, op_drop,  op_encode, op_flush,
+        op_feed, op_feed,  op_make, op_drop, op_encode, op_flush,
         op_fail, op_renew, op_push, op_move, op_misuse,
     };
     choices from = {data, size};

@@ -178,8 +178,8 @@ static int64_t number_at(const uint8_t *payload, size_t len, size_t at, size_t n
  * minus an sv2_status. */
 static int64_t end_of(unsigned kind, const uint8_t *payload, size_t len, size_t at)
 {
-    static const uint8_t prefixes[] = {[SV2_KIND_B0_32] = 1, [SV2_KIND_B0_255] = 1,
-                                       [SV2_KIND_B0_64K] = 2, [SV2_KIND_B0_16M] = 3};
+    static const uint8_t prefixes[] = {
+        [SV2_KIND_B0_32] = 1, [SV2_KIND_B0_255] = 1, [SV2_KIND_B0_64K] = 2, [SV2_KIND_B0_16M] = 3};
     int64_t value, end;
     if (kind_is_seq(kind)) {
         size_t prefix = kind & SV2_SEQ_64K ? 2 : 1;
