@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from regtest_helpers import run
+from regtest_helpers import run, until
 from sv2.node import (
     CookieFile,
     Credentials,
@@ -63,7 +64,8 @@ class Peer:
                 "--regtest",
                 "--nolisten",
                 "--nodnsseed",
-                "--notls",
+                f"--rpccert={self.certificate}",
+                f"--rpckey={self.folder / 'rpc.key'}",
                 f"--rpclisten=127.0.0.1:{self.rpc_port}",
                 "--rpcuser=user",
                 "--rpcpass=password",
@@ -106,8 +108,18 @@ class Peer:
             finally:
                 process.kill()
 
-    def client(self) -> RpcClient:
-        return RpcClient(f"http://127.0.0.1:{self.rpc_port}", self.credentials)
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "rpc.cert"
+
+    async def client(self) -> RpcClient:
+        """A client of the node; btcd's speaks TLS with the certificate that btcd makes itself."""
+        address = f"127.0.0.1:{self.rpc_port}"
+        if self.name != "btcd":
+            return RpcClient(f"http://{address}", self.credentials)
+        await until(lambda: self.certificate.exists() and bool(self.certificate.read_bytes()), 30)
+        tls = ssl.create_default_context(cafile=str(self.certificate))
+        return RpcClient(f"https://{address}", self.credentials, tls=tls)
 
     async def mine(self, node: Node, count: int) -> bytes:
         if self.name == "btcd":
@@ -152,7 +164,7 @@ async def block_from(node: Node, *, spoil: bool = False) -> Block:
 
 def test_calls_and_typed_answers(peer: Peer) -> None:
     async def scenario() -> None:
-        async with peer.running(), peer.client() as rpc:
+        async with peer.running(), await peer.client() as rpc:
             node = Node(rpc)
             await ready(node)
             tip = await peer.mine(node, 2)
@@ -185,7 +197,7 @@ def test_calls_and_typed_answers(peer: Peer) -> None:
 
 def test_blocks_and_proposals(peer: Peer) -> None:
     async def scenario() -> None:
-        async with peer.running(), peer.client() as rpc:
+        async with peer.running(), await peer.client() as rpc:
             node = Node(rpc)
             await ready(node)
             await peer.mine(node, 1)
@@ -203,7 +215,7 @@ def test_blocks_and_proposals(peer: Peer) -> None:
 
 def test_transactions_appear_in_the_template(peer: Peer) -> None:
     async def scenario() -> None:
-        async with peer.running(), peer.client() as rpc:
+        async with peer.running(), await peer.client() as rpc:
             node = Node(rpc)
             await ready(node)
             await peer.mine(node, 101)
@@ -243,7 +255,10 @@ def test_new_tips_are_told_and_a_restart_survived(peer: Peer, zmq: bool) -> None
     async def scenario() -> None:
         address = f"tcp://127.0.0.1:{peer.zmq_port}" if zmq else None
         settings = TipSettings(check_interval=1, poll_interval=0.5, retry_first=0.1)
-        async with peer.client() as rpc:
+        async with peer.running():
+            # For the certificate that it makes at its first start.
+            await (await peer.client()).close()
+        async with await peer.client() as rpc:
             node = Node(rpc)
             async with TipWatcher(node, zmq_hashblock=address, settings=settings) as watcher:
 

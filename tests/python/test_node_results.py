@@ -28,6 +28,7 @@ from sv2.node import (
     hash_bytes,
     hash_text,
     target_from_bits,
+    template_rules,
 )
 
 RECORDED = Path(__file__).parent.parent / "data" / "regtest" / "getblocktemplate.json"
@@ -227,6 +228,11 @@ def test_only_the_knots_user_agent_is_knots() -> None:
     core = NetworkInfo.parse({**info, "subversion": "/Satoshi:31.0.0/"})
     knots = NetworkInfo.parse({**info, "subversion": "/Satoshi:29.1.0/Knots:20250903/"})
     assert (core.is_knots, knots.is_knots) == (False, True)
+
+
+def test_signet_needs_a_rule_of_its_own() -> None:
+    assert template_rules("main") == template_rules("regtest") == ("segwit",)
+    assert template_rules("signet") == ("segwit", "signet")
 
 
 def test_header_of_the_first_block_has_no_previous_hash() -> None:

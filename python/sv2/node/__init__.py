@@ -36,6 +36,7 @@ from sv2.node.results import (
     hash_bytes,
     hash_text,
     target_from_bits,
+    template_rules,
 )
 from sv2.node.rpc import RpcClient
 from sv2.node.tips import (
@@ -86,4 +87,5 @@ __all__ = [
     "hash_bytes",
     "hash_text",
     "target_from_bits",
+    "template_rules",
 ]

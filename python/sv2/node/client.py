@@ -83,7 +83,7 @@ class Node:
     ) -> BlockTemplate:
         """``getblocktemplate``.
 
-        ``rules`` lists the consensus changes we can build blocks for ("signet" too on signet).
+        ``rules`` lists the consensus changes we can build blocks for; see `template_rules`.
         With ``long_poll_id`` the node answers when its tip or fees have changed; the call then
         occupies one of its RPC workers for up to `LONG_POLL_TIMEOUT`. ``reserve`` is Knots'
         ``blockreservedweight``, ``blockreservedsigops`` and ``blockreservedsize``; other nodes

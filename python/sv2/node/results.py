@@ -28,6 +28,7 @@ __all__ = [
     "hash_text",
     "hex_field",
     "target_from_bits",
+    "template_rules",
 ]
 
 MAX_MONEY = 21_000_000 * 100_000_000
@@ -73,6 +74,11 @@ def hex_field(name: str, value: object, length: int | None = None) -> bytes:
         if 2 * len(data) == len(value):  # fromhex skips spaces
             return data
     raise BadAnswer(f"{name} is not hexadecimal of the expected length")
+
+
+def template_rules(chain: str) -> tuple[str, ...]:
+    """The rules to list in a template request on this chain (`ChainInfo.chain`)."""
+    return ("segwit", "signet") if chain == "signet" else ("segwit",)
 
 
 class _Fields:
