@@ -40,14 +40,12 @@ static unsigned prefix_bytes(unsigned kind)
     return kind == SV2_KIND_B0_32 ? 1 : kind - SV2_KIND_B0_32;
 }
 
-static sv2_bytes take_bytes(sv2_reader *r, unsigned kind)
+static void take_bytes(sv2_reader *r, unsigned kind, sv2_bytes *bytes)
 {
-    sv2_bytes bytes;
-    bytes.len = take_length(r, prefix_bytes(kind));
-    if (kind == SV2_KIND_B0_32 && bytes.len > 32)
+    bytes->len = take_length(r, prefix_bytes(kind));
+    if (kind == SV2_KIND_B0_32 && bytes->len > 32)
         sv2_reader_fail(r, SV2_ERR_LENGTH);
-    bytes.data = sv2_take(r, bytes.len);
-    return bytes;
+    bytes->data = sv2_take(r, bytes->len);
 }
 
 /* Walks count elements, so that they can be iterated later without checks. */
@@ -57,82 +55,67 @@ static void skip_elements(sv2_reader *r, unsigned element, uint32_t count)
         sv2_take(r, (size_t)count * fixed_size(element));
         return;
     }
-    while (count-- > 0 && r->status == SV2_OK)
-        take_bytes(r, element);
+    while (count-- > 0 && r->status == SV2_OK) {
+        sv2_bytes skipped;
+        take_bytes(r, element, &skipped);
+    }
 }
 
-static sv2_seq take_seq(sv2_reader *r, unsigned kind)
+static void take_seq(sv2_reader *r, unsigned kind, sv2_seq *seq)
 {
-    sv2_seq seq;
-    seq.count = take_length(r, kind & SV2_SEQ_64K ? 2 : 1);
-    seq.data = r->pos;
-    seq.stride = 0;
-    skip_elements(r, kind & 0x0f, seq.count);
-    seq.size = (size_t)(r->pos - (const uint8_t *)seq.data);
-    return seq;
+    const uint8_t *elements;
+    seq->count = take_length(r, kind & SV2_SEQ_64K ? 2 : 1);
+    seq->data = elements = r->pos;
+    seq->stride = 0;
+    skip_elements(r, kind & 0x0f, seq->count);
+    seq->size = (size_t)(r->pos - elements);
 }
 
-static sv2_option_u32 take_option_u32(sv2_reader *r)
+static void take_option_u32(sv2_reader *r, sv2_option_u32 *option)
 {
-    sv2_option_u32 option = {0, false};
-    uint32_t present = take_length(r, 1);
+    unsigned present = *sv2_take(r, 1);
     if (present > 1)
         sv2_reader_fail(r, SV2_ERR_OPTION);
-    else if (present != 0) {
-        option.present = true;
-        option.value = sv2_load_u32(sv2_take(r, 4));
-    }
-    return option;
+    option->present = present != 0;
+    option->value = present != 0 ? sv2_load_u32(sv2_take(r, 4)) : 0;
 }
 
-/* The struct's members are written by memcpy: out has the alignment and type that the descriptor
- * names, and memcpy says so for float as well as for uint32_t. */
-static void decode_field(sv2_reader *r, unsigned kind, uint8_t *out)
+/* out is the struct's member, of the type that the descriptor names. U32 stands for float too, so
+ * that it takes memcpy to write either. */
+static void decode_field(sv2_reader *r, unsigned kind, void *out)
 {
     switch (kind) {
     case SV2_KIND_U8:
-        *out = *sv2_take(r, 1);
+        *(uint8_t *)out = *sv2_take(r, 1);
         return;
-    case SV2_KIND_BOOL: {
-        bool value = *sv2_take(r, 1) & 1; /* the other bits are not ours to read */
-        memcpy(out, &value, sizeof(value));
+    case SV2_KIND_BOOL:
+        *(bool *)out = *sv2_take(r, 1) & 1; /* the other bits are not ours to read */
         return;
-    }
-    case SV2_KIND_U16: {
-        uint16_t value = sv2_load_u16(sv2_take(r, 2));
-        memcpy(out, &value, sizeof(value));
+    case SV2_KIND_U16:
+        *(uint16_t *)out = sv2_load_u16(sv2_take(r, 2));
         return;
-    }
     case SV2_KIND_U32: {
         uint32_t value = sv2_load_u32(sv2_take(r, 4));
         memcpy(out, &value, sizeof(value));
         return;
     }
-    case SV2_KIND_U64: {
-        uint64_t value = sv2_load_u64(sv2_take(r, 8));
-        memcpy(out, &value, sizeof(value));
+    case SV2_KIND_U64:
+        *(uint64_t *)out = sv2_load_u64(sv2_take(r, 8));
         return;
-    }
     case SV2_KIND_U256:
         memcpy(out, sv2_take(r, 32), 32);
         return;
-    case SV2_KIND_OPTION_U32: {
-        sv2_option_u32 value = take_option_u32(r);
-        memcpy(out, &value, sizeof(value));
+    case SV2_KIND_OPTION_U32:
+        take_option_u32(r, out);
         return;
-    }
     case SV2_KIND_B0_32:
     case SV2_KIND_B0_255:
-    case SV2_KIND_B0_64K: {
-        sv2_bytes value = take_bytes(r, kind);
-        memcpy(out, &value, sizeof(value));
+    case SV2_KIND_B0_64K:
+        take_bytes(r, kind, out);
         return;
-    }
-    default: {
-        sv2_seq value = take_seq(r, kind);
-        memcpy(out, &value, sizeof(value));
+    default:
+        take_seq(r, kind, out);
         return;
-    }
     }
 }
 
@@ -198,18 +181,18 @@ static void put_length(sv2_writer *w, uint32_t length, unsigned bytes)
         sv2_writer_fail(w, SV2_ERR_LENGTH);
 }
 
-static void put_bytes(sv2_writer *w, unsigned kind, sv2_bytes bytes)
+static void put_bytes(sv2_writer *w, unsigned kind, const sv2_bytes *bytes)
 {
-    if (bytes.data == NULL && bytes.len != 0) {
+    if (bytes->data == NULL && bytes->len != 0) {
         sv2_writer_fail(w, SV2_ERR_ARGUMENT);
         return;
     }
-    if (bytes.len > SV2_MAX_PAYLOAD || (kind == SV2_KIND_B0_32 && bytes.len > 32)) {
+    if (bytes->len > SV2_MAX_PAYLOAD || (kind == SV2_KIND_B0_32 && bytes->len > 32)) {
         sv2_writer_fail(w, SV2_ERR_LENGTH);
         return;
     }
-    put_length(w, (uint32_t)bytes.len, prefix_bytes(kind));
-    sv2_put(w, bytes.data, bytes.len);
+    put_length(w, (uint32_t)bytes->len, prefix_bytes(kind));
+    sv2_put(w, bytes->data, bytes->len);
 }
 
 /* Elements in wire form: they must be what the descriptor says, to the last byte. */
@@ -229,9 +212,9 @@ static void put_view_elements(sv2_writer *w, unsigned element, const sv2_seq *se
     uint32_t left;
     for (left = seq->count; left > 0; left--, record += seq->stride) {
         sv2_bytes item;
-        memcpy(&item, record, sizeof(item));
+        memcpy(&item, record, sizeof(item)); /* a record is the caller's, of any type */
         if (element == SV2_KIND_B0_16M)
-            put_bytes(w, element, item);
+            put_bytes(w, element, &item);
         else if (element != SV2_KIND_U256 || item.len != 32 || item.data == NULL)
             sv2_writer_fail(w, SV2_ERR_ARGUMENT);
         else
@@ -256,75 +239,60 @@ static void put_seq(sv2_writer *w, unsigned kind, const sv2_seq *seq)
         put_view_elements(w, kind & 0x0f, seq);
 }
 
-static void put_option_u32(sv2_writer *w, sv2_option_u32 option)
+static void put_option_u32(sv2_writer *w, const sv2_option_u32 *option)
 {
-    *sv2_room(w, 1) = option.present;
-    if (option.present)
-        sv2_store_u32(sv2_room(w, 4), option.value);
+    *sv2_room(w, 1) = option->present;
+    if (option->present)
+        sv2_store_u32(sv2_room(w, 4), option->value);
 }
 
-static void encode_field(sv2_writer *w, unsigned kind, const uint8_t *in)
+static void encode_field(sv2_writer *w, unsigned kind, const void *in)
 {
     switch (kind) {
     case SV2_KIND_U8:
-        *sv2_room(w, 1) = *in;
+        *sv2_room(w, 1) = *(const uint8_t *)in;
         return;
     case SV2_KIND_BOOL:
-        *sv2_room(w, 1) = *in != 0;
+        *sv2_room(w, 1) = *(const uint8_t *)in != 0; /* whatever C calls true */
         return;
-    case SV2_KIND_U16: {
-        uint16_t value;
-        memcpy(&value, in, sizeof(value));
-        sv2_store_u16(sv2_room(w, 2), value);
+    case SV2_KIND_U16:
+        sv2_store_u16(sv2_room(w, 2), *(const uint16_t *)in);
         return;
-    }
     case SV2_KIND_U32: {
         uint32_t value;
         memcpy(&value, in, sizeof(value));
         sv2_store_u32(sv2_room(w, 4), value);
         return;
     }
-    case SV2_KIND_U64: {
-        uint64_t value;
-        memcpy(&value, in, sizeof(value));
-        sv2_store_u64(sv2_room(w, 8), value);
+    case SV2_KIND_U64:
+        sv2_store_u64(sv2_room(w, 8), *(const uint64_t *)in);
         return;
-    }
     case SV2_KIND_U256:
         sv2_put(w, in, 32);
         return;
-    case SV2_KIND_OPTION_U32: {
-        sv2_option_u32 option;
-        memcpy(&option, in, sizeof(option));
-        put_option_u32(w, option);
+    case SV2_KIND_OPTION_U32:
+        put_option_u32(w, in);
         return;
-    }
     case SV2_KIND_B0_32:
     case SV2_KIND_B0_255:
-    case SV2_KIND_B0_64K: {
-        sv2_bytes bytes;
-        memcpy(&bytes, in, sizeof(bytes));
-        put_bytes(w, kind, bytes);
+    case SV2_KIND_B0_64K:
+        put_bytes(w, kind, in);
         return;
-    }
-    default: {
-        sv2_seq seq;
-        memcpy(&seq, in, sizeof(seq));
-        put_seq(w, kind, &seq);
+    default:
+        put_seq(w, kind, in);
         return;
-    }
     }
 }
 
 sv2_status sv2_encode(const sv2_descriptor *descriptor, uint8_t *out, size_t cap,
                       sv2_report *report, const void *message)
 {
-    size_t room = cap < SV2_MAX_PAYLOAD ? cap : SV2_MAX_PAYLOAD;
-    sv2_writer w = {out, room, 0, room, SV2_OK, {0}};
+    sv2_writer w;
     size_t start = 0;
     unsigned i;
     if (descriptor == NULL || message == NULL || (out == NULL && cap != 0))
         return SV2_ERR_ARGUMENT;
+    sv2_writer_init(&w, out, cap < SV2_MAX_PAYLOAD ? cap : SV2_MAX_PAYLOAD);
     for (i = 0; i < descriptor->field_count; i++) {
         const sv2_field *field = &descriptor->fields[i];
         start = written(&w);

@@ -48,6 +48,14 @@ typedef struct sv2_writer {
     uint8_t nowhere[8]; /* where small values go for which there is no room */
 } sv2_writer;
 
+static inline void sv2_writer_init(sv2_writer *w, uint8_t *out, size_t cap)
+{
+    w->pos = out;
+    w->left = w->cap = cap;
+    w->over = 0;
+    w->status = SV2_OK; /* nowhere needs no value: nothing reads it */
+}
+
 /* SV2_ERR_BUFFER gives way to any other failure: counting goes on behind a full buffer. */
 static inline void sv2_writer_fail(sv2_writer *w, sv2_status status)
 {
