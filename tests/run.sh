@@ -92,7 +92,7 @@ prepare_system() {
     if [ ${#wanted[@]} -ne 0 ]; then
         echo "some tests will skip; for all of them: apt-get install ${wanted[*]}"
     fi
-    has cargo || echo "the tests against the Rust peers will skip: cargo (Rust 1.75 or newer) is not there"
+    has cargo || echo "the tests against the Rust peers will skip: cargo (Rust 1.85 or newer) is not there"
     if [ ${#needed[@]} -ne 0 ]; then
         echo "nothing can run without: apt-get install ${needed[*]}" >&2
         exit 1
@@ -101,12 +101,17 @@ prepare_system() {
 
 # --- steps ----------------------------------------------------------------------------------------
 
-# step NAME COMMAND...: runs it, its output in a log that is shown where it failed.
+# step NAME COMMAND...: runs it, its output in a log that is shown where it failed. Exit code 77 is a
+# skip, with the reason in the last line.
 step() {
     local name=$1 log="$work/logs/$1.log" start=$SECONDS
+    local code=0
     shift
-    if "$@" >"$log" 2>&1; then
+    "$@" >"$log" 2>&1 || code=$?
+    if [ "$code" -eq 0 ]; then
         printf 'ok      %-22s %4d s\n' "$name" $((SECONDS - start))
+    elif [ "$code" -eq 77 ]; then
+        printf 'skipped %-22s %s\n' "$name" "$(tail -n 1 "$log")"
     else
         printf 'FAILED  %-22s %4d s   (%s)\n' "$name" $((SECONDS - start)) "$log"
         tail -n 60 "$log" | sed 's/^/    /'
@@ -147,9 +152,7 @@ if has clang; then
     step c-clang-sanitized c_tests clang-sanitized clang clang++ "${sanitized[@]}"
 fi
 step fuzz tests/fuzz/run.sh "$fuzz_seconds"
-if has cargo; then
-    step peers tests/peers/build.sh
-fi
+step peers tests/peers/build.sh
 step interop-cpp examples/interop-cpp/run.sh
 step interop-cpp-no-meson examples/interop-cpp/run.sh --no-meson
 
