@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from sv2_ffi._errors import EncodeError, FrameTooLarge, MalformedMessage, TruncatedFrame
-from sv2_ffi._explain import explain
+from sv2_ffi._explain import bytes_reason, explain
 from sv2_ffi._message import CHANNEL_BIT, Message, Tlv, show, values_of
 from sv2_ffi._native import ffi, lib
 from sv2_ffi._table import CLASSES
@@ -95,7 +95,7 @@ class FrameHeader(NamedTuple):
         try:
             low, high = self.length & 0xFFFF, self.length >> 16
             return _HEADER.pack(self.extension_type, self.message_type, low, high)
-        except struct.error:
+        except (struct.error, TypeError):
             raise EncodeError("FrameHeader", None, "a value is out of range") from None
 
 
@@ -124,7 +124,7 @@ def encode(message: AnyMessage, tlvs: Iterable[Tlv] = ()) -> bytes:
 def _encode_known(message: Message) -> bytes:
     try:
         flat, blob, sizes = message._pack()
-    except (struct.error, TypeError, ValueError, OverflowError, AttributeError):
+    except (struct.error, TypeError, ValueError, OverflowError, AttributeError, BufferError):
         raise explain(message) from None
     # No wire form is larger than this: a value takes at most 8 bytes, an element's length 3.
     capacity = HEADER_SIZE + len(flat) + len(blob) + len(sizes)
@@ -136,14 +136,18 @@ def _encode_known(message: Message) -> bytes:
 
 
 def _encode_unknown(message: UnknownMessage) -> bytes:
-    length = len(message.payload)
-    if length > MAX_PAYLOAD_SIZE:
-        raise EncodeError(message.name, None, f"the payload is over {MAX_PAYLOAD_SIZE} bytes")
-    header = FrameHeader(message.extension_type, message.message_type, length)
+    reason = bytes_reason(message.payload, 0, MAX_PAYLOAD_SIZE)
+    if reason:
+        raise EncodeError(message.name, "payload", reason)
+    header = FrameHeader(message.extension_type, message.message_type, len(message.payload))
     return bytes(header) + message.payload
 
 
 def _append_tlvs(name: str, frame: bytes, tlvs: Sequence[Tlv]) -> bytes:
+    for tlv in tlvs:
+        reason = bytes_reason(tlv.value, 0, 0xFFFF)
+        if reason:
+            raise EncodeError(name, "tlvs", reason)
     capacity = len(frame) + sum(lib.SV2_TLV_HEADER_LEN + len(tlv.value) for tlv in tlvs)
     out = ffi.new("uint8_t[]", capacity)
     ffi.memmove(out, frame, len(frame))
@@ -237,7 +241,8 @@ class Decoder:
     Memory grows with what has arrived, never with what a header announces. Not thread safe.
 
     Args:
-        max_frame_size: largest frame to accept, header included, in bytes.
+        max_frame_size: largest frame to accept, header included, in bytes. More than
+            MAX_FRAME_SIZE is the same as that.
     """
 
     __slots__ = ("_at", "_data", "_skip", "max_frame_size")
@@ -245,7 +250,7 @@ class Decoder:
     def __init__(self, max_frame_size: int = MAX_FRAME_SIZE) -> None:
         if max_frame_size < HEADER_SIZE:
             raise ValueError(f"max_frame_size is below {HEADER_SIZE}")
-        self.max_frame_size = max_frame_size
+        self.max_frame_size = min(max_frame_size, MAX_FRAME_SIZE)
         # bytes where frames can be read from _at on; a bytearray while one frame comes in pieces.
         self._data: bytes | bytearray = b""
         self._at = 0
@@ -267,6 +272,8 @@ class Decoder:
         return self._messages()
 
     def _append(self, data: Buffer) -> None:
+        if isinstance(data, memoryview):
+            data = data.tobytes()  # its len() counts items, which may be larger than bytes
         dropped = min(self._skip, len(data))
         if dropped:
             self._skip -= dropped

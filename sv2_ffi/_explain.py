@@ -66,9 +66,9 @@ def _value_reason(kind: str, value: object) -> str | None:
         case "STR0_255":
             return _text_reason(value)
         case "U256":
-            return _bytes_reason(value, 32, 32)
+            return bytes_reason(value, 32, 32)
         case _:
-            return _bytes_reason(value, 0, _MAX_BYTES[kind])
+            return bytes_reason(value, 0, _MAX_BYTES[kind])
 
 
 def _int_reason(most: int, value: object) -> str | None:
@@ -94,9 +94,17 @@ def _text_reason(value: object) -> str | None:
     return None if size <= 255 else f"expected at most 255 bytes of UTF-8, got {size}"
 
 
-def _bytes_reason(value: object, least: int, most: int) -> str | None:
+def _is_plain(view: memoryview) -> bool:
+    """Whether len() of a view is what it has of bytes, and they lie end to end."""
+    return view.ndim == 1 and view.itemsize == 1 and view.c_contiguous
+
+
+def bytes_reason(value: object, least: int, most: int) -> str | None:
+    """What is wrong with bytes that should be least to most long, or None."""
     if not isinstance(value, bytes | bytearray | memoryview):
         return f"expected bytes, got {type(value).__name__}"
+    if isinstance(value, memoryview) and not _is_plain(value):
+        return "expected a contiguous view of single bytes"
     size = len(value)
     if least <= size <= most:
         return None

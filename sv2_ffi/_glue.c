@@ -320,6 +320,10 @@ int64_t sv2_glue_encode(uint8_t *out, size_t cap, size_t index, const uint8_t *f
         if (status != SV2_OK)
             result = failure(status, i);
     }
+    /* Python's len() of a view counts items, of any size: then the fields' bytes are not where they
+     * seem to be. */
+    if (result == 0 && in.blob_left != 0)
+        result = failure(SV2_ERR_ARGUMENT, descriptor->field_count);
     if (result == 0)
         result = encode_filled(out, cap, descriptor, &message);
     free(in.views);
