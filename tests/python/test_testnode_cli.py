@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from regtest_helpers import DATA, recorded_template
-from sv2.testing.node.cli import main
+from sv2.testing.command import main
 
 START_TIMEOUT = 30.0
 
@@ -105,6 +105,30 @@ def test_refuses_to_listen_beyond_loopback(
     with pytest.raises(SystemExit):
         main(["--datadir", str(tmp_path), "--rpc-bind", "0.0.0.0"])  # noqa: S104
     assert "loopback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--rpc-port", "65536"],
+        ["--rpc-port", "x"],
+        ["--warmup", "-1"],
+        ["--warmup", "nan"],
+        ["--mine-every", "x"],
+    ],
+)
+def test_options_out_of_range_are_refused(tmp_path: Path, options: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--datadir", str(tmp_path), *options])
+    assert caught.value.code == 2
+
+
+def test_a_missing_package_is_named_with_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sv2.testing.node.serve", None)
+    assert main(["--datadir", str(tmp_path)]) == 1
+    assert "pip install 'sv2-ffi[test]'" in capsys.readouterr().err
 
 
 def test_blocks_that_cannot_be_loaded_are_named(

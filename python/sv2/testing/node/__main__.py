@@ -2,6 +2,6 @@
 
 import sys
 
-from sv2.testing.node.cli import main
+from sv2.testing.command import main
 
 sys.exit(main())
