@@ -62,6 +62,8 @@ STACK_ROWS = (
     Row("apart: SHA-256, merkle root, targets", roots=_HASH),
 )
 RAM_GOAL = 0
+# What a caller has on its own stack or in its own memory.
+_STRUCTS = ("sv2_message", "sv2_stream")
 
 
 class CallGraph:
@@ -141,6 +143,14 @@ class Measurement:
             raise ValueError(f"not in the call graph: {missing}")
         return max(self._graph.depth(root) for root in row.roots)
 
+    def size_of(self, struct: str) -> int:
+        """sizeof a struct of libsv2.h."""
+        source = self.folder / f"sizeof_{struct}.c"
+        source.write_text(f"#include <libsv2.h>\nextern {struct} one;\n{struct} one;\n")
+        built = cross.compile_c(self.target, source, self.folder, self.include)
+        listing = cross.run([self.target.tool("nm"), "-P", str(built)])
+        return int(listing.split()[3], 16)
+
     def compiler(self) -> str:
         return "gcc " + cross.run([self.target.compiler, "-dumpfullversion"]).strip()
 
@@ -163,6 +173,9 @@ def table(measured: dict[str, Measurement]) -> str:
     for row in STACK_ROWS:
         values = [str(m.stack(row)) for m in columns]
         lines.append([f"stack, {row.title}", *values, f"under {row.goal + 1}" if row.goal else ""])
+    for struct in _STRUCTS:
+        values = [str(m.size_of(struct)) for m in columns]
+        lines.append([f"the caller's own: `{struct}`", *values, ""])
     lines.append(["compiler", *(m.compiler() for m in columns), ""])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

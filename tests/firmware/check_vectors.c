@@ -7,7 +7,10 @@
 #include "board.h"
 #include "vectors.h"
 
-enum { LARGEST_FRAME = 2048, PIECE = 7 };
+enum {
+    LARGEST_FRAME = 2048,
+    PIECE = 7
+};
 
 static uint8_t out[LARGEST_FRAME];
 static uint8_t payload[LARGEST_FRAME];

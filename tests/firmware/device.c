@@ -29,8 +29,8 @@ union any {
 #endif
 
 /* Both directions of one message. out is what the compiler must not see through. */
-#define BOTH_WAYS(name)                                                  \
-    status |= sv2_##name##_decode(&m->name, NULL, in, in_len);           \
+#define BOTH_WAYS(name)                                                                            \
+    status |= sv2_##name##_decode(&m->name, NULL, in, in_len);                                     \
     status |= ENCODE(name)
 
 unsigned device(union any *m, uint8_t *out, size_t cap, const uint8_t *in, size_t in_len);

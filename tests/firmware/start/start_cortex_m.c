@@ -7,7 +7,12 @@
 
 #include "board.h"
 
-enum { SYS_WRITE0 = 0x04, SYS_EXIT = 0x18, STOPPED_ERROR = 0x20023, STOPPED_EXIT = 0x20026 };
+enum {
+    SYS_WRITE0 = 0x04,
+    SYS_EXIT = 0x18,
+    STOPPED_ERROR = 0x20023,
+    STOPPED_EXIT = 0x20026
+};
 
 extern uint8_t bss_start[], bss_end[], stack_top[];
 

@@ -5,7 +5,11 @@
 
 #include "board.h"
 
-enum { SYS_EXIT = 1, SYS_WRITE = 4, STDOUT = 1 };
+enum {
+    SYS_EXIT = 1,
+    SYS_WRITE = 4,
+    STDOUT = 1
+};
 
 void run(void);
 
