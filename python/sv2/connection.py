@@ -115,6 +115,9 @@ MAX_FRAME: dict[tuple[Role, int], int] = {
 class State(enum.Enum):
     """How far a connection is."""
 
+    # Members are unique, and Enum's own hash costs as much as the rest of a transition.
+    __hash__ = object.__hash__
+
     HANDSHAKE = "the Noise handshake is under way"
     SETUP = "the client's SetupConnection is due"
     ANSWER = "the server's answer to SetupConnection is due"
@@ -126,6 +129,8 @@ class State(enum.Enum):
 
 class Event(enum.Enum):
     """What moves a connection from one state to another."""
+
+    __hash__ = object.__hash__
 
     SECURED = "handshake done"
     SETUP = "SetupConnection"
@@ -430,9 +435,8 @@ class Connection:
             if not self._shake_hands():
                 self._note_end()
             return None
-        frame = None
-        if self._state not in (State.REFUSED, State.CLOSED):
-            frame = self._reader.next_frame()
+        over = self._state is State.REFUSED or self._state is State.CLOSED
+        frame = None if over else self._reader.next_frame()
         if frame is None:
             self._note_end()
             return None
@@ -495,7 +499,13 @@ class Connection:
 
     def _follow(self, message: AnyMessage) -> None:
         """Note what a message that passed in either direction means for the connection."""
-        self._negotiation.follow(message)
+        kind = type(message)
+        if kind in SENDERS:
+            self._negotiation.follow(message)
+            self._follow_setup(message)
+        self._enter(EVENTS.get(kind, Event.MESSAGE))
+
+    def _follow_setup(self, message: AnyMessage) -> None:
         match message:
             case SetupConnection():
                 self._setup = message
@@ -506,11 +516,10 @@ class Connection:
                 self._reader.limit = self._max_frame or limit
             case SetupConnectionError():
                 self._answer = message
-        self._enter(EVENTS.get(type(message), Event.MESSAGE))
 
     def _enter(self, event: Event) -> None:
         self._state = TRANSITIONS[self._state][event]
-        if self._state in (State.REFUSED, State.CLOSED):
+        if self._state is State.REFUSED or self._state is State.CLOSED:
             self._inbox.clear()
             self._take_act = None
 

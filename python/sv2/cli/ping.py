@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,7 +118,7 @@ async def _ping(
         close=min(1.0, arguments.timeout),
     )
     result = _Result()
-    started = asyncio.get_running_loop().time()
+    started = time.perf_counter()
     try:
         stream = await connect(address, security=security, options=Options(timeouts=timeouts))
         async with stream:
@@ -169,10 +170,9 @@ async def _set_up(
         firmware="",
         device_id="",
     )
-    loop = asyncio.get_running_loop()
-    asked = loop.time()
+    asked = time.perf_counter()
     success = await stream.set_up(request)
-    result.fields["setup_ms"] = _milliseconds(loop.time() - asked)
+    result.fields["setup_ms"] = _milliseconds(time.perf_counter() - asked)
     result.fields["used_version"] = success.used_version
     result.fields["flags"] = f"{success.flags:#010x}"
 

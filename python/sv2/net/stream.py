@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Protocol, cast
@@ -126,9 +127,9 @@ class Stream:
         self._closing_since = now
         self._seen_open = False
         self.made_at: float | None = None
-        """When the TCP connection stood, in the loop's time."""
+        """When the TCP connection stood, by time.perf_counter()."""
         self.secured_at: float | None = None
-        """When the handshake was done, in the loop's time."""
+        """When the handshake was done, by time.perf_counter()."""
         self.bytes_received = 0
         self.messages_received = 0
         self.messages_sent = 0
@@ -480,7 +481,8 @@ class Stream:
 
     def _on_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self.made_at = self._stage_since = self._loop.time()
+        self.made_at = time.perf_counter()
+        self._stage_since = self._loop.time()
         peer = transport.get_extra_info("peername")
         if peer:
             self._peer = (str(peer[0]), int(peer[1]))
@@ -576,7 +578,8 @@ class Stream:
             self._transport.resume_reading()
 
     def _note_secured(self) -> None:
-        self.secured_at = self._stage_since = self._loop.time()
+        self.secured_at = time.perf_counter()
+        self._stage_since = self._loop.time()
         self._owner._secured(self)
 
     def _note_open(self) -> None:
