@@ -1,0 +1,1 @@
+"""The roles of Stratum V2, one package each."""
