@@ -17,6 +17,9 @@
 #define SV2_FREE free
 #endif
 
+/* Tags are ints in C++. In C they must not be smaller, or the two disagree on every layout. */
+_Static_assert(sizeof(CSv2Message_Tag) == sizeof(int), "sv2.h needs -fno-short-enums");
+
 /* A payload's buffer starts at this size and doubles as data arrives. */
 #define FIRST_WINDOW ((size_t)64 * 1024)
 /* Between frames a decoder or encoder keeps at most this much. */

@@ -87,7 +87,8 @@ SV2_API sv2_status sv2_decode(const sv2_descriptor *descriptor, void *message, s
  * Returns: SV2_OK; SV2_ERR_BUFFER where cap is too small; SV2_ERR_LENGTH for a field that its type
  *          cannot hold; SV2_ERR_FRAME_LARGE for a payload over SV2_MAX_PAYLOAD; SV2_ERR_ARGUMENT for
  *          NULL, or a view or sequence at odds with itself.
- * Out:     out: the payload. After an error its content is not to be used.
+ * Out:     out: the payload. After an error its content is not to be used. It must not overlap what
+ *          message points to: what was decoded from a buffer cannot be encoded into it.
  *          report: offset is the exact size, after SV2_ERR_BUFFER too. May be NULL.
  * In:      cap: bytes at out. out may be NULL where cap is 0. */
 SV2_API sv2_status sv2_encode(const sv2_descriptor *descriptor, uint8_t *out, size_t cap,

@@ -6,7 +6,7 @@
  *     sv2_stream_init(&stream, buffer, sizeof(buffer), sizeof(buffer));
  *     for (;;) {
  *         const uint8_t *data = received;
- *         size_t len = recv(...);
+ *         size_t len = number of bytes received, above 0;
  *         sv2_frame frame;
  *         sv2_status status;
  *         while ((status = sv2_stream_next(&stream, &frame, &data, &len)) != SV2_NEED_MORE) {
@@ -58,10 +58,11 @@ SV2_API void sv2_stream_init(sv2_stream *stream, uint8_t *buffer, size_t capacit
 SV2_API sv2_status sv2_stream_next(sv2_stream *stream, sv2_frame *frame, const uint8_t **data,
                                    size_t *len);
 
-/* Goes on with a larger buffer. The bytes held so far are copied; the old buffer is free for the
- * caller to release. Returns SV2_OK, or SV2_ERR_BUFFER, with nothing changed, where capacity is less
- * than what is held. Bytes are committed as data arrives: let the buffer follow (double it), not the
- * length that a peer announced. */
+/* Goes on with a larger buffer. The bytes held so far are copied from the old buffer, so it must still
+ * be there (not what realloc has moved) and not overlap the new one, unless both begin at the same
+ * place; after the call it is the caller's to release. Returns SV2_OK, or SV2_ERR_BUFFER, with
+ * nothing changed, where capacity is less than what is held. Bytes are committed as data arrives: let
+ * the buffer follow (double it), not the length that a peer announced. */
 SV2_API sv2_status sv2_stream_grow(sv2_stream *stream, uint8_t *buffer, size_t capacity);
 
 /* Drops the frame that sv2_stream_next refused, what has come of it and what will. */
