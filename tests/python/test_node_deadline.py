@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("httpx", reason="httpx is not installed")
 pytest.importorskip("zmq", reason="pyzmq is not installed")
 
-from sv2.node.deadline import within
+from sv2.deadline import within
 
 
 async def give(value: int, seconds: float) -> int:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from sv2.address import Address
 from sv2.connection import ClientSecurity, Connection, Plain
+from sv2.deadline import within
 from sv2.net.errors import Ended, StreamClosed
 from sv2.net.options import Options
 from sv2.net.stream import Stream
@@ -82,9 +83,9 @@ async def connect(
     stream = Stream(connection, options, opening)
     loop = asyncio.get_running_loop()
     try:
-        await asyncio.wait_for(
-            loop.create_connection(stream.protocol, address.host, address.port),
+        await within(
             options.timeouts.connect,
+            loop.create_connection(stream.protocol, address.host, address.port),
         )
         await opening.done
     except asyncio.TimeoutError:

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TypeAlias, final
 
 from sv2.node.client import Node
-from sv2.node.deadline import within
+from sv2.deadline import within
 from sv2.node.errors import MethodNotFound, NodeError, RpcError
 from sv2.node.results import hash_text
 from sv2.node.zmq_hashblock import HashBlock, HashBlockSubscriber

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import final
 
-from sv2.node.deadline import within
+from sv2.deadline import within
 from sv2.testing.node.chain import Chain, ChainListener, Entry
 from sv2.testing.node.chaindata import (
     HEADER_SIZE,
