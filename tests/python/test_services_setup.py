@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from networking import NOISE, reason_of_end, run_on_asyncio, until
+from networking import NOISE, quick, reason_of_end, run_on_asyncio, until
 from servicing import (
     RecordingJobs,
     RecordingMining,
@@ -122,10 +122,10 @@ def test_the_highest_version_that_both_know_is_used(
 ) -> None:
     async def main() -> None:
         config = server_config(noise, min_version=ours[0], max_version=ours[1])
-        async with Sv2ServerService(config, mining=RecordingMining()) as service:
-            async with await dial(service, noise) as stream:
-                request = setup(min_version=theirs[0], max_version=theirs[1])
-                assert await stream.set_up(request) == SetupConnectionSuccess(used, 0)
+        service = Sv2ServerService(config, mining=RecordingMining())
+        async with service, await dial(service, noise) as stream:
+            request = setup(min_version=theirs[0], max_version=theirs[1])
+            assert await stream.set_up(request) == SetupConnectionSuccess(used, 0)
 
     run_on_asyncio(main())
 
@@ -170,8 +170,6 @@ def test_each_client_reaches_the_handler_of_its_protocol(noise: bool) -> None:
 
 @NOISE
 def test_a_client_that_never_sets_up_is_ended_and_no_handler_hears_of_it(noise: bool) -> None:
-    from networking import quick
-
     async def main() -> None:
         handler = RecordingMining()
         config = server_config(noise, options=quick(setup=0.1))
@@ -191,14 +189,14 @@ def test_extensions_are_answered_by_the_policy(noise: bool) -> None:
         policy = ExtensionPolicy(supported=frozenset({2, 3}))
         handler = RecordingMining()
         config = server_config(noise, extensions=policy)
-        async with Sv2ServerService(config, mining=handler) as service:
-            async with client_of(service, noise) as stream:
-                await stream.send(RequestExtensions(1, [2, 9]))
-                assert await stream.receive() == RequestExtensionsSuccess(1, [2])
-                (client,) = service.clients.values()
-                assert client.extensions == {2}
-                await stream.send(RequestExtensions(2, [9]))
-                assert await stream.receive() == RequestExtensionsError(2, [9], [])
+        service = Sv2ServerService(config, mining=handler)
+        async with service, client_of(service, noise) as stream:
+            await stream.send(RequestExtensions(1, [2, 9]))
+            assert await stream.receive() == RequestExtensionsSuccess(1, [2])
+            (client,) = service.clients.values()
+            assert client.extensions == {2}
+            await stream.send(RequestExtensions(2, [9]))
+            assert await stream.receive() == RequestExtensionsError(2, [9], [])
         assert handler.heard == ["+1", "-1"]
 
     run_on_asyncio(main())
@@ -210,14 +208,15 @@ def test_a_client_that_goes_on_without_a_required_extension_is_ended(noise: bool
         policy = ExtensionPolicy(supported=frozenset({2}), required=frozenset({2}))
         handler = RecordingMining()
         config = server_config(noise, extensions=policy)
-        async with Sv2ServerService(config, mining=handler) as service:
-            async with client_of(service, noise) as good, client_of(service, noise) as bad:
-                await bad.send(share())
-                assert (await reason_of_end(bad)).reason is Ended.PEER_CLOSED
-                assert await good.negotiate({2}) == {2}
-                await good.send(share())
-                assert isinstance(await good.receive(), SubmitSharesError)
-                assert service.stats.ended == {Cause.EXTENSIONS_REQUIRED: 1}
+        service = Sv2ServerService(config, mining=handler)
+        both = client_of(service, noise), client_of(service, noise)
+        async with service, both[0] as good, both[1] as bad:
+            await bad.send(share())
+            assert (await reason_of_end(bad)).reason is Ended.PEER_CLOSED
+            assert await good.negotiate({2}) == {2}
+            await good.send(share())
+            assert isinstance(await good.receive(), SubmitSharesError)
+            assert service.stats.ended == {Cause.EXTENSIONS_REQUIRED: 1}
         assert "2 SubmitSharesStandard" not in handler.heard
 
     run_on_asyncio(main())

@@ -1,17 +1,36 @@
 """Services: applications written as handlers. ``docs/services.md`` has the model on one page."""
 
+from sv2.services.backoff import Backoff
+from sv2.services.client import ClientConfig, Sv2ClientService, UpstreamConfig
+from sv2.services.client_handlers import (
+    ClientHandler,
+    JobDeclarationClientHandler,
+    MiningClientHandler,
+    NullJobDeclarationClientHandler,
+    NullMiningClientHandler,
+    NullTemplateDistributionClientHandler,
+    TemplateDistributionClientHandler,
+)
 from sv2.services.errors import (
     Cause,
     ConfigError,
     Disconnect,
     End,
-    HandlerError,
     NotConnected,
     ServiceError,
     UnexpectedMessage,
 )
 from sv2.services.handlers import Handler, Null
-from sv2.services.layers import Handle, Layer, stack
+from sv2.services.layers import (
+    Handle,
+    Layer,
+    Metrics,
+    access_list,
+    log_messages,
+    rate_limit,
+    stack,
+    timeout,
+)
 from sv2.services.peer import Client, Peer, Reply, Upstream
 from sv2.services.server import ServerConfig, Sv2ServerService
 from sv2.services.server_handlers import (
@@ -24,23 +43,33 @@ from sv2.services.server_handlers import (
     TemplateDistributionServerHandler,
 )
 from sv2.services.service import ServiceStats
+from sv2.services.siblings import NoSibling, Sibling, SiblingClosed, SiblingError, siblings
 
 __all__ = [
+    "Backoff",
     "Cause",
     "Client",
+    "ClientConfig",
+    "ClientHandler",
     "ConfigError",
     "Disconnect",
     "End",
     "Handle",
     "Handler",
-    "HandlerError",
+    "JobDeclarationClientHandler",
     "JobDeclarationServerHandler",
     "Layer",
+    "Metrics",
+    "MiningClientHandler",
     "MiningServerHandler",
+    "NoSibling",
     "NotConnected",
     "Null",
+    "NullJobDeclarationClientHandler",
     "NullJobDeclarationServerHandler",
+    "NullMiningClientHandler",
     "NullMiningServerHandler",
+    "NullTemplateDistributionClientHandler",
     "NullTemplateDistributionServerHandler",
     "Peer",
     "Reply",
@@ -48,9 +77,20 @@ __all__ = [
     "ServerHandler",
     "ServiceError",
     "ServiceStats",
+    "Sibling",
+    "SiblingClosed",
+    "SiblingError",
+    "Sv2ClientService",
     "Sv2ServerService",
+    "TemplateDistributionClientHandler",
     "TemplateDistributionServerHandler",
     "UnexpectedMessage",
     "Upstream",
+    "UpstreamConfig",
+    "access_list",
+    "log_messages",
+    "rate_limit",
+    "siblings",
     "stack",
+    "timeout",
 ]

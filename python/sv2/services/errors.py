@@ -22,6 +22,7 @@ class Cause(enum.Enum):
     DISMISSED = "a handler or a layer ended it"
     HANDLER_FAILED = "a handler failed where the connection depends on it"
     HANDLER_TIMEOUT = "a handler took too long"
+    RATE = "more messages than its rate allows"
     INACTIVE = "no message for too long"
     RECONNECT = "the server sent us elsewhere"
     STOPPED = "the service stops"
@@ -60,7 +61,3 @@ class UnexpectedMessage(Disconnect):
 
 class NotConnected(ServiceError):
     """There is no connection to send on."""
-
-
-class HandlerError(ServiceError):
-    """A handler failed at what the service cannot do without."""

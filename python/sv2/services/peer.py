@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sv2.address import Address
 from sv2.connection import Protocol
 from sv2.net import Stream
 from sv2.services.errors import End
 from sv2_ffi import AnyMessage, Message, Tlv, UnknownMessage
-from sv2_ffi.common import SetupConnection
+from sv2_ffi.common import Reconnect, SetupConnection
 
 Reply = AnyMessage | Sequence[AnyMessage] | None
 """What a handler returns: nothing, one message, or several to send in their order."""
@@ -109,3 +110,31 @@ class Client(Peer):
 
 class Upstream(Peer):
     """A server that our client is connected to."""
+
+    def __init__(self, number: int, stream: Stream, protocol: Protocol, endpoint: Address) -> None:
+        super().__init__(number, stream)
+        self.endpoint = endpoint
+        """Where we connected to, as it was configured."""
+        self.since: float | None = None
+        """When ``on_connect`` was done, by the clock of the backoff; None before."""
+        self.moved_to: Reconnect | None = None
+        """The server's Reconnect, once it came."""
+        self._protocol = protocol
+        self._gate = asyncio.Lock()
+
+    @property
+    def protocol(self) -> Protocol:
+        """The subprotocol that we speak there."""
+        return self._protocol
+
+    async def send(self, message: AnyMessage, tlvs: Iterable[Tlv] = ()) -> None:
+        """As :meth:`Peer.send`; waits also while extensions are being negotiated, when nothing
+        else may be sent (extensions/0x0001)."""
+        async with self._gate:
+            await self.stream.send(message, tlvs)
+
+    async def negotiate(self, wanted: frozenset[int]) -> frozenset[int]:
+        """Ask for extensions, and give those that are active then. For the service, in its turn:
+        nobody else may be receiving."""
+        async with self._gate:
+            return await self.stream.negotiate(wanted)

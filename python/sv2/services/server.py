@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from sv2.extensions import ExtensionPolicy
 from sv2.net import Limits, Options, QueueFull, Server, ServerStats, Stream, StreamClosed, serve
 from sv2.services.errors import Cause, ConfigError, Disconnect, NotConnected
 from sv2.services.handlers import Null
-from sv2.services.layers import Layer, stack
+from sv2.services.layers import Layer
 from sv2.services.peer import Client, Peer, Reply
 from sv2.services.server_handlers import (
     JobDeclarationServerHandler,
@@ -26,6 +25,7 @@ from sv2.services.server_handlers import (
     TemplateDistributionServerHandler,
 )
 from sv2.services.service import Service
+from sv2.services.siblings import Sibling
 from sv2_ffi import AnyMessage
 from sv2_ffi.common import SetupConnection, SetupConnectionError, SetupConnectionSuccess
 from sv2_ffi.extensions import RequestExtensions
@@ -69,7 +69,7 @@ class ServerConfig:
             raise ConfigError("min_version must not be above max_version")
 
 
-class Sv2ServerService(Service[Client]):
+class Sv2ServerService(Service[Client, ServerHandler]):
     """A server of one or more subprotocols, each supported exactly when its handler is given::
 
         class Pool(MiningServerHandler):
@@ -94,109 +94,85 @@ class Sv2ServerService(Service[Client]):
         mining: MiningServerHandler | None = None,
         job_declaration: JobDeclarationServerHandler | None = None,
         template_distribution: TemplateDistributionServerHandler | None = None,
+        sibling: Sibling | None = None,
     ) -> None:
-        super().__init__(logger, config.handler_timeout, config.inactivity_limit)
-        self.config = config
         given: list[ServerHandler] = [
             mining or NullMiningServerHandler(),
             job_declaration or NullJobDeclarationServerHandler(),
             template_distribution or NullTemplateDistributionServerHandler(),
         ]
-        self._handlers: dict[int, ServerHandler] = {
-            handler.protocol: handler for handler in given if not isinstance(handler, Null)
-        }
+        super().__init__(
+            logger,
+            [handler for handler in given if not isinstance(handler, Null)],
+            layers=config.layers,
+            handler_timeout=config.handler_timeout,
+            inactivity_limit=config.inactivity_limit,
+            drain=config.drain,
+            sibling=sibling,
+        )
         if not self._handlers:
             raise ConfigError("a server needs a handler of at least one protocol")
-        self._stack = stack(config.layers, self._dispatch)
-        self._started: list[ServerHandler] = []
+        self.config = config
         self._server: Server | None = None
+        self._port = config.port
 
     # Its life.
 
     async def start(self) -> None:
         """Start the handlers, then listen. OSError when the port cannot be had."""
-        if self._server is not None or self._stopping:
-            raise RuntimeError("a server service starts once")
-        config = self.config
+        self._begin()
         try:
             for handler in self._handlers.values():
                 await handler.on_start(self)
                 self._started.append(handler)
-            self.spawn(self._watch(), "sv2 server watch")
             self._server = await serve(
                 self._serve,
-                config.host,
-                config.port,
-                security=config.security,
-                limits=config.limits,
-                options=config.options,
+                self.config.host,
+                self.config.port,
+                security=self.config.security,
+                limits=self.config.limits,
+                options=self.config.options,
             )
+            self._port = self._server.port
         except BaseException:
-            await self._stop_handlers()
-            await self._stop_background()
+            await self.stop()
             raise
+        self._start_background()
 
     async def serve_forever(self) -> None:
         """Wait until the service was stopped, or this is cancelled."""
+        await self._net().serve_forever()
+
+    def _net(self) -> Server:
         if self._server is None:
             raise RuntimeError("the server has not been started")
-        await self._server.serve_forever()
+        return self._server
 
-    async def stop(self) -> None:
-        """Stop: take no more messages, let those in hand finish, send what is queued, close.
-
-        Bounded: ``drain`` for the messages in hand, then ``options.timeouts.close`` for the queues.
-        ``on_disconnect`` is called for every client and ``on_stop`` for every handler.
-        """
-        self._stopping = True
-        await self._stop_sessions(self.config.drain)
+    async def _close_net(self) -> None:
         if self._server is not None:
             await self._server.stop()
-        await self._stop_handlers()
-        await self._stop_background()
-
-    async def _stop_handlers(self) -> None:
-        while self._started:
-            handler = self._started.pop()
-            try:
-                await asyncio.wait_for(handler.on_stop(), self.config.handler_timeout)
-            except Exception as error:
-                self.stats.handler_errors += 1
-                name, kind = type(handler).__name__, type(error).__name__
-                self._log(logging.ERROR, "stop-failed", handler=name, error=kind)
 
     async def __aenter__(self) -> Sv2ServerService:
         await self.start()
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.stop()
-
     # What is known.
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
-        if self._server is None:
-            raise RuntimeError("the server has not been started")
-        return self._server.port
+        """The port that it listens on; after a stop, that it listened on."""
+        self._net()
+        return self._port
 
     @property
     def net_stats(self) -> ServerStats:
         """Counts of the connections below: those turned away, failed handshakes, and so on."""
-        if self._server is None:
-            raise RuntimeError("the server has not been started")
-        return self._server.stats
+        return self._net().stats
 
     @property
     def clients(self) -> Mapping[int, Client]:
         """The clients whose setup has succeeded, by id. A live view."""
         return MappingProxyType(self._peers)
-
-    @property
-    def protocols(self) -> frozenset[Protocol]:
-        """The subprotocols that are supported."""
-        return frozenset(handler.protocol for handler in self._handlers.values())
 
     # Sending.
 
@@ -305,6 +281,3 @@ class Sv2ServerService(Service[Client]):
         if not self.config.extensions.satisfied_by(peer.extensions):
             raise Disconnect(cause=Cause.EXTENSIONS_REQUIRED)
         return await self._handler_of(peer).handle(peer, message)
-
-    def _handler_of(self, peer: Client) -> ServerHandler:
-        return self._handlers[peer.setup.protocol]

@@ -12,21 +12,24 @@ import itertools
 import logging
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from sv2.connection import RemoteProtocolError
+from sv2.connection import Protocol, RemoteProtocolError
+from sv2.deadline import within
 from sv2.net import Ended, StreamClosed
 from sv2.noise import NoiseError
-from sv2.services.errors import Cause, Disconnect, End, NotConnected
+from sv2.services.errors import Cause, Disconnect, End, NotConnected, ServiceError
 from sv2.services.events import Value, log_event, where
 from sv2.services.handlers import Handler
-from sv2.services.layers import Handle
+from sv2.services.layers import Handle, Layer, stack
 from sv2.services.peer import Peer, Reply, replies
+from sv2.services.siblings import NoSibling, Sibling
 from sv2_ffi import AnyMessage, DecodeError, Sv2Error
 
 PeerT = TypeVar("PeerT", bound=Peer)
+HandlerT = TypeVar("HandlerT", bound=Handler[Any])
 _T = TypeVar("_T")
 
 # How long tasks that were cancelled may take to end before they are left behind and logged.
@@ -67,28 +70,114 @@ def cause_of(error: BaseException, verdict: End | None) -> End:
     return Cause.HANDLER_FAILED
 
 
-class Service(Generic[PeerT]):
+def _forget_cancellation(task: asyncio.Task[Any] | None) -> None:
+    """A cancellation of ours ends here: the task goes on."""
+    if sys.version_info >= (3, 11) and task is not None:
+        task.uncancel()
+
+
+class Service(Generic[PeerT, HandlerT]):
     """Base of :class:`Sv2ServerService` and :class:`Sv2ClientService`."""
 
     def __init__(
         self,
         logger: logging.Logger,
+        handlers: Iterable[HandlerT],
+        *,
+        layers: Sequence[Layer],
         handler_timeout: float | None,
         inactivity_limit: float | None,
+        drain: float,
+        sibling: Sibling | None,
     ) -> None:
         self._logger = logger
+        self._handlers: dict[int, HandlerT] = {handler.protocol: handler for handler in handlers}
         self._handler_timeout = handler_timeout
         self._inactivity_limit = inactivity_limit
-        self._stack: Handle = self._dispatch
+        self._drain = drain
+        self._sibling = sibling
+        self._stack: Handle = stack(layers, self._dispatch)
         self._numbers = itertools.count(1)
         # Sessions from their first moment; peers from the success of their setup.
         self._sessions: set[PeerT] = set()
         self._peers: dict[int, PeerT] = {}
         self._background: set[asyncio.Task[Any]] = set()
+        self._began = False
+        self._started: list[HandlerT] = []
         self._stopping = False
+        self._stopper: asyncio.Task[None] | None = None
         self.stats = ServiceStats()
 
+    # Its life.
+
+    def _begin(self) -> None:
+        if self._began:
+            raise RuntimeError("a service starts once")
+        self._began = True
+
+    def _start_background(self) -> None:
+        self.spawn(self._watch(), "sv2 watch")
+        if self._sibling is not None:
+            self.spawn(self._sibling.serve(self._answer_sibling), "sv2 sibling")
+
+    async def stop(self) -> None:
+        """Stop: take no more messages, let those in hand finish, send what is queued, close.
+
+        Bounded: ``drain`` seconds for the messages in hand, then ``options.timeouts.close`` for
+        the queues, and what was left running is cancelled. ``on_disconnect`` is called for every
+        connection, and ``on_stop`` for every handler. Called within the handling of a message,
+        which is in hand itself, it only begins to stop.
+        """
+        if self._stopper is None:
+            self._stopping = True
+            self._stopper = asyncio.get_running_loop().create_task(self._stop(), name="sv2 stop")
+        task = asyncio.current_task()
+        if not any(peer._worker is task for peer in self._sessions):
+            await asyncio.shield(self._stopper)
+
+    async def _stop(self) -> None:
+        await self._stop_sessions()
+        await self._close_net()
+        if self._sibling is not None:
+            self._sibling.close()
+        await self._cancel(set(self._background))
+        await self._stop_handlers()
+
+    async def _close_net(self) -> None:
+        """Close what is not a session."""
+
+    async def _stop_handlers(self) -> None:
+        while self._started:
+            handler = self._started.pop()
+            try:
+                await within(self._handler_timeout, handler.on_stop())
+            except Exception as error:
+                self.stats.handler_errors += 1
+                name, kind = type(handler).__name__, type(error).__name__
+                self._log(logging.ERROR, "stop-failed", handler=name, error=kind, at=where(error))
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
     # For handlers and for the outside.
+
+    @property
+    def protocols(self) -> frozenset[Protocol]:
+        """The subprotocols that are supported."""
+        return frozenset(handler.protocol for handler in self._handlers.values())
+
+    @property
+    def sibling(self) -> Sibling:
+        """Our end of the pair with the sibling service. :class:`NoSibling` if there is none."""
+        if self._sibling is None:
+            raise NoSibling("this service was made without a sibling")
+        return self._sibling
+
+    async def _answer_sibling(self, protocol: Protocol, request: object) -> object:
+        handler = self._handlers.get(protocol)
+        if handler is None:
+            raise ServiceError(f"no handler for {protocol.name}")
+        return await within(self._handler_timeout, handler.on_sibling(request))
 
     def spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
         """Run ``work`` in the background until the service stops, which cancels it.
@@ -120,7 +209,7 @@ class Service(Generic[PeerT]):
         after the message that is being handled; what is replied goes to the peer.
 
         For tests. Returns when the handler is done. :class:`NotConnected` if there is no such
-        peer; :class:`Disconnect` if the handler ended the connection, which is then closed.
+        peer; :class:`Disconnect` if the message ended the connection.
         """
         peer = self._peers.get(peer_id)
         if peer is None:
@@ -133,7 +222,7 @@ class Service(Generic[PeerT]):
 
     # The life of a connection.
 
-    async def _open(self, peer: PeerT) -> Handler[PeerT]:
+    async def _open(self, peer: PeerT) -> HandlerT:
         """Set up; the handler of what was agreed on. Raises what ends the session."""
         raise NotImplementedError
 
@@ -145,7 +234,7 @@ class Service(Generic[PeerT]):
         """All of one connection. Returns when it is over; only a foreign cancellation raises."""
         peer._task = peer._worker = asyncio.current_task()
         self._sessions.add(peer)
-        handler: Handler[PeerT] | None = None
+        handler: HandlerT | None = None
         note = ""
         try:
             if self._stopping:
@@ -156,12 +245,10 @@ class Service(Generic[PeerT]):
             peer.ended = cause_of(error, peer._verdict)
             if isinstance(error, Disconnect):
                 note = error.note
-            if (
-                isinstance(error, asyncio.CancelledError)
-                and not peer._verdict
-                and not self._stopping
-            ):
-                raise
+            if isinstance(error, asyncio.CancelledError):
+                if not peer._verdict and not self._stopping:
+                    raise
+                _forget_cancellation(peer._task)
         finally:
             self._peers.pop(peer.id, None)
             peer.ended = peer.ended or Cause.HANDLER_FAILED
@@ -171,7 +258,7 @@ class Service(Generic[PeerT]):
                 await self._farewell(peer, handler)
             self._sessions.discard(peer)
 
-    async def _live(self, peer: PeerT, handler: Handler[PeerT]) -> None:
+    async def _live(self, peer: PeerT, handler: HandlerT) -> None:
         self.stats.connected += 1
         self._log_peer(logging.INFO, "connected", peer, protocol=peer.protocol)
         # Before on_connect, so that a broadcast meanwhile misses nobody.
@@ -179,6 +266,7 @@ class Service(Generic[PeerT]):
         try:
             async with peer.turn:
                 await self._greet(peer, handler)
+            self._on_ready(peer)
             while not peer._leaving:
                 message = await peer.stream.receive()
                 peer._last_message = asyncio.get_running_loop().time()
@@ -189,7 +277,10 @@ class Service(Generic[PeerT]):
             raise
         raise Disconnect(cause=Cause.STOPPED)
 
-    async def _greet(self, peer: PeerT, handler: Handler[PeerT]) -> None:
+    def _on_ready(self, peer: PeerT) -> None:
+        """``on_connect`` is done."""
+
+    async def _greet(self, peer: PeerT, handler: HandlerT) -> None:
         try:
             reply = await self._guard(peer, handler.on_connect(peer))
             await self._send(peer, reply)
@@ -199,7 +290,7 @@ class Service(Generic[PeerT]):
             self._note_error(peer, "on_connect", error)
             raise Disconnect(cause=Cause.HANDLER_FAILED) from error
 
-    async def _farewell(self, peer: PeerT, handler: Handler[PeerT]) -> None:
+    async def _farewell(self, peer: PeerT, handler: HandlerT) -> None:
         try:
             await self._guard(peer, handler.on_disconnect(peer))
         except (StreamClosed, Disconnect):
@@ -234,8 +325,8 @@ class Service(Generic[PeerT]):
         if fatal:
             raise Disconnect(cause=Cause.HANDLER_FAILED) from error
 
-    def _handler_of(self, peer: PeerT) -> Handler[PeerT]:
-        raise NotImplementedError
+    def _handler_of(self, peer: PeerT) -> HandlerT:
+        return self._handlers[peer.protocol]
 
     async def _send(self, peer: PeerT, reply: Reply) -> None:
         for message in replies(reply):
@@ -251,8 +342,7 @@ class Service(Generic[PeerT]):
         except asyncio.CancelledError:
             if not peer._overdue:
                 raise
-            if sys.version_info >= (3, 11) and task is not None:
-                task.uncancel()
+            _forget_cancellation(task)
             raise Disconnect(cause=Cause.HANDLER_TIMEOUT) from None
         finally:
             peer._busy_since = None
@@ -307,9 +397,8 @@ class Service(Generic[PeerT]):
 
     # Stopping.
 
-    async def _stop_sessions(self, drain: float) -> None:
+    async def _stop_sessions(self) -> None:
         """Let every session finish the message that it has in hand, for ``drain`` seconds."""
-        self._stopping = True
         tasks = set()
         for peer in tuple(self._sessions):
             if peer._task is None:
@@ -319,17 +408,11 @@ class Service(Generic[PeerT]):
                 peer._leaving = True
             else:
                 self._end(peer, Cause.STOPPED)
-        # A handler that stops its own service is not waited for.
-        tasks.discard(asyncio.current_task())
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=drain)
+            _, late = await asyncio.wait(tasks, timeout=self._drain)
             await self._cancel(late)
 
-    async def _stop_background(self) -> None:
-        await self._cancel(set(self._background))
-
     async def _cancel(self, tasks: set[asyncio.Task[Any]]) -> None:
-        tasks.discard(asyncio.current_task())
         for task in tasks:
             task.cancel()
         if not tasks:
