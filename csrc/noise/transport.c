@@ -45,6 +45,18 @@ static bool seal_piece(const sv2_noise_cipher *cipher, uint8_t *data, size_t len
     return p->seal(p->context, data, len, cipher->key, nonce, sv2_view(NULL, 0));
 }
 
+/* memmove towards the end, or from elsewhere: blocks from the last to the first. */
+static void move(uint8_t *to, const uint8_t *from, size_t len)
+{
+    uint8_t block[16];
+    for (; len >= sizeof(block); len -= sizeof(block)) {
+        memcpy(block, from + len - sizeof(block), sizeof(block));
+        memcpy(to + len - sizeof(block), block, sizeof(block));
+    }
+    memcpy(block, from, len);
+    memcpy(to, block, len);
+}
+
 /* From the last chunk to the first: each moves towards the end, and never over one that is still to
  * be moved, since chunk i lies at most 22 + 16 * i bytes before its place. */
 static bool seal_payload(const sv2_noise_cipher *cipher, uint8_t *out, const sv2_frame *frame)
@@ -55,7 +67,7 @@ static bool seal_payload(const sv2_noise_cipher *cipher, uint8_t *out, const sv2
         uint8_t *to = out + (size_t)i * (SV2_NOISE_MAX_CHUNK + SV2_NOISE_MAC_LEN);
         size_t len = least(frame->length - i * SV2_NOISE_MAX_CHUNK, SV2_NOISE_MAX_CHUNK);
         if (to != from)
-            memmove(to, from, len);
+            move(to, from, len);
         if (!seal_piece(cipher, to, len, i + 1))
             return false;
     }
