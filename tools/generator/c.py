@@ -216,7 +216,8 @@ _HEADER_END = """#ifdef __cplusplus
 _SOURCE_TOP = f"""{BANNER}
 /*
  * What the interpreter knows of each message: two bytes a field. Every descriptor is an object of
- * its own: a linker with --gc-sections keeps those that a program names. sv2_descriptor_at keeps all.
+ * its own: a linker with --gc-sections keeps those that a program names. sv2_descriptor_at keeps
+ * them all.
  */
 #include "libsv2/messages.h"
 
