@@ -134,12 +134,21 @@ def run(command: list[str], cwd: Path | None = None) -> str:
     return output
 
 
-def core_sources() -> list[Path]:
-    """The freestanding part of the library, as csrc/meson.build lists it."""
-    text = (ROOT / "csrc" / "meson.build").read_text()
-    block = re.search(r"core_sources = files\((.*?)\)", text, re.DOTALL)
+def _listed(folder: str, variable: str) -> list[Path]:
+    text = (ROOT / folder / "meson.build").read_text()
+    block = re.search(rf"{variable} = files\((.*?)\)", text, re.DOTALL)
     assert block is not None
-    return [ROOT / "csrc" / name for name in re.findall(r"'([^']+)'", block[1])]
+    return [ROOT / folder / name for name in re.findall(r"'([^']+)'", block[1])]
+
+
+def core_sources() -> list[Path]:
+    """The freestanding part of libsv2, as csrc/meson.build lists it."""
+    return _listed("csrc", "core_sources")
+
+
+def noise_sources() -> list[Path]:
+    """libsv2-noise without its providers, which is freestanding too."""
+    return _listed("csrc/noise", "noise_sources")
 
 
 def compile_c(

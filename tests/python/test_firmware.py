@@ -5,6 +5,8 @@ Needs the cross compilers and emulators that docs/firmware.md names.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -69,6 +71,34 @@ def test_the_core_calls_three_functions_of_libc_and_writes_no_global(
         pytest.skip(reason)
     library = cross.compile_library(target, cross.core_sources(), tmp_path, INCLUDE)
     assert check_symbols.core_faults([library], target.tool("nm"), target.helpers) == []
+
+
+@ALL
+def test_noise_without_its_providers_is_freestanding_too(name: str, tmp_path: Path) -> None:
+    target = cross.TARGETS[name]
+    if reason := target.missing_compiler():
+        pytest.skip(reason)
+    sources = cross.core_sources() + cross.noise_sources()
+    library = cross.compile_library(target, sources, tmp_path, INCLUDE)
+    # Keys in base58 take division by 58, which ARMv6-M has no instruction for.
+    division = {f"__aeabi_{name}" for name in ("idiv", "idivmod", "uidiv", "uidivmod")}
+    helpers = target.helpers | (division if name == "cortex-m0plus" else set())
+    assert check_symbols.core_faults([library], target.tool("nm"), helpers) == []
+
+
+def test_meson_builds_the_static_library_with_the_cross_file(tmp_path: Path) -> None:
+    target = cross.TARGETS["cortex-m4"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    for tool in (target.compiler, "meson", "ninja"):
+        if shutil.which(tool, path=path) is None:
+            pytest.skip(f"{tool} is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        cross_file = cross.FIRMWARE / "cross" / "cortex-m4.ini"
+        setup = ["meson", "setup", f"--cross-file={cross_file}", "-Dffi=false", str(tmp_path)]
+        cross.run([*setup, str(cross.ROOT)])
+        cross.run(["ninja", "-j2", "-C", str(tmp_path), "libsv2.a"])
+    assert check_symbols.core_faults([tmp_path / "libsv2.a"], target.tool("nm")) == []
 
 
 def test_a_call_of_malloc_and_a_global_are_found(tmp_path: Path) -> None:
