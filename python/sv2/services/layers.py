@@ -36,6 +36,9 @@ from sv2_ffi.common import SetupConnection, SetupConnectionError
 
 logger = logging.getLogger("sv2.services.messages")
 
+# Seconds below which a wait is rounding.
+_NO_WAIT = 1e-6
+
 Handle = Callable[[Peer, AnyMessage], Awaitable[Reply]]
 Layer = Callable[[Handle], Handle]
 
@@ -116,10 +119,10 @@ def rate_limit(
             now = clock()
             full = max(now, full_at.get(peer, now)) + 1 / per_second
             wait = full - now - burst / per_second
-            if wait > 0 and end:
+            if wait > _NO_WAIT and end:
                 raise Disconnect(cause=Cause.RATE)
             full_at[peer] = full
-            if wait > 0:
+            if wait > _NO_WAIT:
                 await sleep(wait)
             return await inner(peer, message)
 
