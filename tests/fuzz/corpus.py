@@ -74,7 +74,7 @@ def seeds() -> dict[str, list[bytes]]:
         "stream": [settings + stream for stream in chunks(small, 5)],
         "surface": [
             *(b"\x00\x02\xff\xff" + frame + ends for frame in frames),
-            *(large_transactions(size) for size in (0x7000, 0x9000, 0x20000)),
+            *(transactions(n, k) for n in (9, 0x7000, 0x9000, 0x1FFE0) for k in (0xFF, 2, 3)),
         ],
         "tlv": [bytes([len(t) % 7, 200, 0]) + t for t in tlvs],
         "hash": [n.to_bytes(4, "little") + b"\x03\x01\x02" + numbers[:size] for n, size in TARGETS],
@@ -85,14 +85,19 @@ def seeds() -> dict[str, list[bytes]]:
     }
 
 
-def large_transactions(size: int) -> bytes:
-    """A program for fuzz_surface: two small transactions and one of size bytes, whose end the harness
-    makes up; then elements are moved, pushed and encoded, and the message is dropped."""
+def transactions(size: int, failing: int) -> bytes:
+    """A program for fuzz_surface: two small transactions and one of size bytes, whose end is made
+    up, arrive. Then elements are moved and pushed, allocation number failing fails, and the message
+    is encoded and dropped."""
     payload = bytes(10) + b"\x03\x00" + b"\x02\x00\x00ab" * 2 + size.to_bytes(3, "little")
     frame = b"\x00\x00\x74" + (len(payload) + size).to_bytes(3, "little") + payload
-    make = bytes([0x02, 1, 4, 3, 1, 2, 3, 2]) + b"\x02ab" * 2
-    rest = bytes([0x09, 0, 1, 0x08, 0, 5]) + b"hello" + bytes([0x04, 0, 0, 0x05, 0, 0x03, 0])
-    return b"\x00\x06" + len(payload).to_bytes(2, "little") + frame + make + rest
+    receive = b"\x00\x02" + len(payload).to_bytes(2, "little") + frame
+    if len(payload) + size > 65_536:  # two more windows, made up
+        receive += b"\x00\x02\x00\x00"
+    other = bytes([0x02, 1, 4, 3, 1, 2, 3, 2]) + b"\x02ab" * 2
+    move = bytes([0x09, 0, 1])
+    push = bytes([0x06, failing, 0x08, 0, 5]) + b"hello" + bytes([0x06, 0xFF])
+    return receive + other + move + push + bytes([0x04, 0, 0, 0x05, 0, 0x03, 0])
 
 
 TARGETS = [(0x1D00FFFF, 64), (0x207FFFFF, 55), (0x21010000, 96), (0x04800001, 130), (0, 0)]

@@ -395,6 +395,13 @@ static CResult_CSv2Message_Sv2Error recover(DecoderWrapper *decoder)
     return result;
 }
 
+/* Asked again before a window was filled, a decoder takes nothing twice. */
+static void check_still_missing(DecoderWrapper *decoder)
+{
+    CResult_CSv2Message_Sv2Error again = next_frame(decoder);
+    CHECK(again.tag == CResult_Err && again.err._0.tag == Sv2Error_MissingBytes);
+}
+
 static void take_message(stage *s, size_t slot, DecoderWrapper *decoder)
 {
     size_t failures = heap.failures;
@@ -404,6 +411,8 @@ static void take_message(stage *s, size_t slot, DecoderWrapper *decoder)
         CHECK(tag == Sv2Error_MissingBytes || tag == Sv2Error_Unknown
               || tag == Sv2Error_CodecError);
         check_error(result.err._0, failures);
+        if (tag == Sv2Error_MissingBytes)
+            check_still_missing(decoder);
         if (tag != Sv2Error_CodecError)
             return;
         result = recover(decoder);
