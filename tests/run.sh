@@ -51,7 +51,6 @@ look_for_packages() {
     if has clang && ! compiles clang -fsanitize=address; then
         wanted+=("libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev")
     fi
-    compiles cc -m32 || wanted+=(gcc-multilib g++-multilib)
     has cmake || wanted+=(cmake)
     has pkg-config || wanted+=(pkg-config)
     has valgrind || wanted+=(valgrind)
