@@ -62,13 +62,6 @@ def test_gaps_in_the_counter_are_counted(counters: list[int | None], missing: li
     assert [gaps.observe(counter) for counter in counters] == missing
 
 
-def test_after_a_reset_any_counter_is_the_first() -> None:
-    gaps = GapDetector()
-    gaps.observe(1)
-    gaps.reset()
-    assert gaps.observe(7) == 0
-
-
 @asynccontextmanager
 async def listening(node: RegtestNode, topic: str) -> AsyncIterator[zmq.asyncio.Socket]:
     """A plain subscriber whose subscription has reached the publisher."""
@@ -155,23 +148,59 @@ def test_sequence_tells_transactions_that_come_back(tmp_path: Path) -> None:
 
 
 def test_the_subscriber_reports_connection_loss_and_return(tmp_path: Path) -> None:
+    """The counter of a node that came back starts again, and that is no gap."""
+
     async def scenario() -> None:
         states: list[bool] = []
-        blocks: list[HashBlock] = []
+        blocks: list[tuple[HashBlock, int]] = []
+
+        async def notice_of_a_block() -> None:
+            blocks.clear()
+            while not blocks:
+                await node.generate(1, op_true_script())
+                await asyncio.sleep(0.02)
+            assert blocks[-1][0].block_hash in node.chain.active
+            assert {missing for _, missing in blocks} == {0}
+
         async with running_node(tmp_path, zmq_hashblock=ANY_PORT) as node:
             address = node.publisher.address("hashblock")
             assert address is not None
             async with HashBlockSubscriber(
-                address, lambda notice, _: blocks.append(notice), states.append
+                address, lambda notice, missing: blocks.append((notice, missing)), states.append
             ):
                 await until(lambda: states == [True])
+                await notice_of_a_block()
                 node.restart(0.1)
                 await until(lambda: states == [True, False, True])
                 await until(lambda: node.running)
-                while not blocks:
-                    await node.generate(1, op_true_script())
+                await notice_of_a_block()
+
+    run(scenario())
+
+
+def test_a_publisher_that_sends_too_much_is_cut_off() -> None:
+    async def scenario() -> None:
+        states: list[bool] = []
+        blocks: list[HashBlock] = []
+        publisher = zmq.Context.instance().socket(zmq.PUB)
+        try:
+            publisher.bind(ANY_PORT)
+            address = publisher.getsockopt_string(zmq.LAST_ENDPOINT)
+            async with HashBlockSubscriber(
+                address, lambda notice, _: blocks.append(notice), states.append
+            ):
+                await until(lambda: states == [True])
+                while states == [True]:
+                    publisher.send_multipart([b"hashblock", bytes(4096), bytes(4)])
                     await asyncio.sleep(0.02)
-                assert blocks[-1].block_hash in node.chain.active
+                await until(lambda: states == [True, False, True])
+                assert blocks == []
+                while not blocks:
+                    publisher.send_multipart([b"hashblock", HASH, bytes(4)])
+                    await asyncio.sleep(0.02)
+                assert blocks[0] == HashBlock(HASH[::-1], 0)
+        finally:
+            publisher.close(linger=0)
 
     run(scenario())
 

@@ -128,7 +128,7 @@ def test_a_missing_package_is_named_with_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sv2.testing.node.serve", None)
     assert main(["--datadir", str(tmp_path)]) == 1
-    assert "pip install 'sv2-ffi[test]'" in capsys.readouterr().err
+    assert "pip install 'sv2-ffi[roles]'" in capsys.readouterr().err
 
 
 def test_blocks_that_cannot_be_loaded_are_named(

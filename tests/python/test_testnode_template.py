@@ -201,6 +201,21 @@ def test_a_child_that_pays_for_its_parent_brings_it_forward(tmp_path: Path) -> N
     run(scenario())
 
 
+def test_a_child_does_not_profit_from_a_parent_that_is_chosen_already(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_node(tmp_path) as node:
+            script = op_true_script()
+            (rich_coin, value), (other_coin, _) = await coins(node, 2)
+            rich = spend(rich_coin, [(value - 50_000, script)])
+            child = spend((rich.txid, 0), [(value - 51_000, script)])
+            middling = spend(other_coin, [(value - 10_000, script)])
+            for tx in (rich, child, middling):
+                node.pool.accept(tx)
+            assert chosen(node) == [rich.txid, middling.txid, child.txid]
+
+    run(scenario())
+
+
 def test_what_does_not_fit_is_left_out_with_all_that_spends_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running_node(tmp_path) as node:

@@ -10,8 +10,8 @@ from typing import Any, final
 
 import httpx
 
-from sv2.node.auth import Credentials
 from sv2.deadline import within
+from sv2.node.auth import Credentials
 from sv2.node.errors import (
     BadAnswer,
     NodeDown,

@@ -20,8 +20,8 @@ from enum import Enum
 from types import TracebackType
 from typing import TypeAlias, final
 
-from sv2.node.client import Node
 from sv2.deadline import within
+from sv2.node.client import Node
 from sv2.node.errors import MethodNotFound, NodeError, RpcError
 from sv2.node.results import hash_text
 from sv2.node.zmq_hashblock import HashBlock, HashBlockSubscriber

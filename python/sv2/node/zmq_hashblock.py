@@ -51,14 +51,13 @@ def parse_hashblock(parts: Sequence[bytes]) -> HashBlock | None:
 
 
 class GapDetector:
-    """Counts what a publisher sent and we did not get. Counters are 32 bits and wrap."""
+    """Counts what a publisher sent and we did not get, for one connection.
+
+    Counters are 32 bits and wrap.
+    """
 
     def __init__(self) -> None:
         self._expected: int | None = None
-
-    def reset(self) -> None:
-        """Forget the last counter: the connection is new, so the next notice may have any."""
-        self._expected = None
 
     def observe(self, counter: int | None) -> int:
         """How many notices are missing before this one; 0 for the first.
@@ -79,7 +78,8 @@ class HashBlockSubscriber:
     """Subscribes to ``hashblock`` at ``address`` and reconnects by itself for as long as it runs.
 
     ``on_block(notice, missing)`` is called for each notice, ``on_connected(bool)`` when the
-    connection comes up (after ZMQ's handshake) and when it is lost.
+    connection comes up (after ZMQ's handshake) and when it is lost. A publisher that sends more
+    than a kilobyte at once is disconnected.
 
     Raises (`__aenter__`):
         ValueError: ZMQ does not accept the address.
@@ -94,12 +94,27 @@ class HashBlockSubscriber:
         self._address = address
         self._on_block = on_block
         self._on_connected = on_connected
-        self._gaps = GapDetector()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> HashBlockSubscriber:
-        context = zmq.asyncio.Context.instance()
-        self._socket: zmq.asyncio.Socket = context.socket(zmq.SUB)
+        self._open()
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._close()
+
+    def _open(self) -> None:
+        """A socket that connects as soon as it can, and its monitor."""
+        self._socket: zmq.asyncio.Socket = zmq.asyncio.Context.instance().socket(zmq.SUB)
         for option, value in (
             (zmq.LINGER, 0),
             (zmq.RCVHWM, 1_000),
@@ -118,35 +133,37 @@ class HashBlockSubscriber:
         except zmq.ZMQError as error:
             self._close()
             raise ValueError(f"ZMQ address {self._address!r}: {error.strerror}") from None
-        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._close()
 
     def _close(self) -> None:
-        self._socket.disable_monitor()
-        self._socket.close(linger=0)
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+            self._socket.close(linger=0)
+
+    async def _run(self) -> None:
+        """One socket after another: ZMQ reconnects one by itself after a lost connection, but not
+        after an error in what the publisher sent."""
+        while True:
+            receiving = asyncio.create_task(self._receive())
+            try:
+                await self._until_disconnected()
+            finally:
+                receiving.cancel()
+                await asyncio.gather(receiving, return_exceptions=True)
+                self._close()
+            await asyncio.sleep(RECONNECT_FIRST_MS / 1000)
+            self._open()
 
     async def _receive(self) -> None:
+        gaps = GapDetector()
         while True:
             notice = parse_hashblock(await self._socket.recv_multipart())
             if notice is not None:
-                self._on_block(notice, self._gaps.observe(notice.counter))
+                self._on_block(notice, gaps.observe(notice.counter))
 
-    async def _watch(self) -> None:
-        while True:
+    async def _until_disconnected(self) -> None:
+        connected = True
+        while connected:
             # Annotated as returning a dict; on an asyncio socket it is an awaitable of one.
             event: Any = recv_monitor_message(self._monitor)
             connected = (await event)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            if connected:
-                self._gaps.reset()
             self._on_connected(connected)

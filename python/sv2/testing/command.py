@@ -16,7 +16,7 @@ from pathlib import Path
 __all__ = ["HELP", "add_arguments", "main", "run"]
 
 HELP = "run a regtest node for tests, no bitcoind needed"
-NEEDS = "error: this command needs more packages ({}): pip install 'sv2-ffi[test]'"
+NEEDS = "error: this command needs more packages ({}): pip install 'sv2-ffi[roles]'"
 
 
 def _loopback(text: str) -> str:

@@ -199,11 +199,9 @@ class Chain:
         scratch = self._scratch_at_tip()
         solved = header + block.raw[80:]
         try:
-            verdict, changes = scratch.submit(solved, Header.parse(header).hash)
+            verdict, _ = scratch.submit(solved, Header.parse(header).hash)
         except ValueError as error:
             raise Malformed(str(error)) from None
-        if changes:
-            self._drop_scratch()
         if verdict.reason is None and block.header.bits != REGTEST_BITS:
             return "bad-diffbits"
         return verdict.reason
@@ -302,7 +300,8 @@ class Chain:
         self._tell(gone + [Change(True, block_hash) for block_hash in self.active[same:]])
 
     def _scratch_at_tip(self) -> Engine:
-        """An engine on the same chain to try a block on. A valid one spoils it."""
+        """An engine on the same chain to try a block on. A valid one moves its tip, after which
+        it is of no more use."""
         if self._scratch is None or self._scratch.tip != self.tip.hash:
             self._drop_scratch()
             self._scratch = Engine(self._folder)
