@@ -52,6 +52,10 @@ class Target:
         """Why nothing can be compiled for this target, or None."""
         if shutil.which(self.compiler) is None:
             return f"{self.compiler} is not installed"
+        try:
+            run([self.compiler, *self.flags, "-E", "-x", "c", "/dev/null"])
+        except StepFailed:
+            return f"{self.compiler} is not one for {self.title}"
         return None
 
     def missing(self) -> str | None:
