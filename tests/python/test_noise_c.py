@@ -11,6 +11,7 @@ import csv
 import hashlib
 import itertools
 import json
+import os
 import random
 import re
 import shutil
@@ -45,8 +46,11 @@ from sv2.noise import (
 )
 from sv2.noise.engine import MAX_CHUNK, SEALED_HEADER_SIZE
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "c" / "noise"))
 
+import check_symbols
+import cross
 import noise_native
 from noise_native import (
     CERTIFICATE_STATUS,
@@ -151,6 +155,121 @@ def test_mbedtls_by_its_own_functions_and_by_psa(psa: int, tmp_path: Path) -> No
         *(*noise_native.sources("mbedtls"), "-o", str(program), *flags),
     )
     assert " 0 failed" in run_program(program)
+
+
+@pytest.fixture(scope="module", params=PROVIDERS)
+def secrets_program(
+    request: pytest.FixtureRequest, secp256k1: None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """tests/c/noise/secrets.c, to be run under valgrind."""
+    if shutil.which("valgrind") is None or not Path("/usr/include/valgrind").exists():
+        pytest.skip("valgrind is not installed")
+    flags = available(noise_native.provider_flags, request.param)
+    program = tmp_path_factory.mktemp("secrets") / "secrets"
+    available(
+        noise_native.compile_c,
+        *("gcc", "-O2", "-g", *noise_native.WARNINGS, "-D_DEFAULT_SOURCE"),
+        *(f"-I{ROOT / 'include'}", str(HERE / "secrets.c"), "-o", str(program)),
+        *(*noise_native.sources(request.param), *flags),
+    )
+    return program
+
+
+def memcheck(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["valgrind", "--error-exitcode=9", str(program), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)  # noqa: S603
+
+
+def test_no_branch_and_no_address_depends_on_a_secret(secrets_program: Path) -> None:
+    done = memcheck(secrets_program)
+    assert done.returncode == 0, done.stderr
+    assert " 0 failed" in done.stdout
+    assert "ERROR SUMMARY: 0 errors" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("leak", "complaint"),
+    [("branch", "Conditional jump"), ("index", "Use of uninitialised value")],
+)
+def test_memcheck_would_find_such_a_leak(secrets_program: Path, leak: str, complaint: str) -> None:
+    done = memcheck(secrets_program, leak)
+    assert done.returncode == 9
+    assert complaint in done.stderr
+
+
+def fuzz(seconds: int, engine: str) -> None:
+    script = ROOT / "tests" / "fuzz" / "noise.sh"
+    done = subprocess.run(  # noqa: S603
+        [str(script), str(seconds)],
+        env=os.environ | {"FUZZ_ENGINE": engine},
+        capture_output=True,
+        text=True,
+        timeout=seconds + 240,
+        check=False,
+    )
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    executions = re.search(r"(\d+) executions, no finding", done.stdout)
+    assert executions
+    assert int(executions[1]) > 100
+
+
+def test_a_short_run_of_the_fuzz_harness_finds_nothing() -> None:
+    fuzz(3, "standalone")
+
+
+@pytest.mark.full
+def test_a_long_run_of_the_fuzz_harness_finds_nothing() -> None:
+    fuzz(60, "")
+
+
+# What it costs a device.
+
+FLASH_LIMIT = 4096
+# ARMv6-M has no instruction for a division: the compiler calls its own function.
+DIVISION = {"__aeabi_idiv", "__aeabi_idivmod", "__aeabi_uidiv", "__aeabi_uidivmod"}
+RAM_LIMIT = 600
+
+
+def noise_objects(name: str, folder: Path) -> tuple[cross.Target, list[Path]]:
+    """The objects of csrc/noise without a provider."""
+    target = cross.TARGETS[name]
+    if reason := target.missing_compiler():
+        pytest.skip(reason)
+    parts = ("certificate", "handshake", "key_text", "symmetric", "transport")
+    files = [ROOT / "csrc" / "noise" / f"{part}.c" for part in parts]
+    include = ROOT / "include"
+    return target, [cross.compile_c(target, file, folder, include) for file in files]
+
+
+def test_noise_fits_in_4_kb_of_a_cortex_m4(tmp_path: Path) -> None:
+    target, objects = noise_objects("cortex-m4", tmp_path)
+    output = cross.run([target.tool("size"), "-t", *map(str, objects)])
+    text, data, bss = map(int, output.splitlines()[-1].split()[:3])
+    assert 2000 < text <= FLASH_LIMIT
+    assert (data, bss) == (0, 0)
+
+
+@pytest.mark.parametrize("name", cross.TARGETS)
+def test_noise_calls_nothing_but_memcpy_memset_and_memcmp(name: str, tmp_path: Path) -> None:
+    target, objects = noise_objects(name, tmp_path)
+    library = cross.compile_library(
+        target, cross.core_sources(), tmp_path / "core", ROOT / "include"
+    )
+    helpers = target.helpers | (DIVISION if name == "cortex-m0plus" else set())
+    assert check_symbols.core_faults([*objects, library], target.tool("nm"), helpers) == []
+
+
+def test_a_connection_takes_less_than_600_bytes_of_ram(tmp_path: Path) -> None:
+    target = cross.TARGETS["cortex-m4"]
+    if reason := target.missing_compiler():
+        pytest.skip(reason)
+    sized = cross.compile_c(target, HERE / "size.c", tmp_path, ROOT / "include")
+    lines = cross.run([target.tool("nm"), "-S", str(sized)]).splitlines()
+    ram = {line.split()[3]: int(line.split()[1], 16) for line in lines}
+    assert len(ram) == 4
+    assert sum(ram.values()) < RAM_LIMIT
 
 
 # Published vectors, through the provider's functions that the handshake calls.
