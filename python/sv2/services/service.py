@@ -32,6 +32,8 @@ PeerT = TypeVar("PeerT", bound=Peer)
 HandlerT = TypeVar("HandlerT", bound=Handler[Any])
 _T = TypeVar("_T")
 
+# So many messages of one peer that are here already are handled before others have their turn.
+_FAIR_SHARE = 16
 # How long tasks that were cancelled may take to end before they are left behind and logged.
 _PATIENCE = 5.0
 
@@ -267,10 +269,15 @@ class Service(Generic[PeerT, HandlerT]):
             async with peer.turn:
                 await self._greet(peer, handler)
             self._on_ready(peer)
+            in_a_row = 0
             while not peer._leaving:
                 message = await peer.stream.receive()
                 peer._last_message = asyncio.get_running_loop().time()
                 await self._deliver(peer, message)
+                in_a_row = in_a_row + 1 if peer.stream.buffered else 0
+                if in_a_row == _FAIR_SHARE:
+                    in_a_row = 0
+                    await asyncio.sleep(0)
         except BaseException:
             # What was sent meanwhile may fail; on_disconnect is what tells the handler.
             self._peers.pop(peer.id, None)
