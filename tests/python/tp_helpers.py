@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+from sv2.connection import PLAIN, ClientSecurity
+from sv2.net import Stream, connect
 from sv2.node import BlockTemplate, TemplateTransaction
+from sv2.roles.template_provider import App, load_config
 from sv2.roles.template_provider.blocks import (
     Coinbase,
     block_header,
@@ -19,7 +25,17 @@ from sv2.testing.node.chaindata import parse_transaction
 from sv2.testing.node.faucet import spend
 from sv2.testing.node.miner import op_true_script
 
-from sv2_ffi.template_distribution import NewTemplate, SetNewPrevHash, SubmitSolution
+from sv2_ffi import AnyMessage
+from sv2_ffi.common import SetupConnection
+from sv2_ffi.template_distribution import (
+    CoinbaseOutputConstraints,
+    NewTemplate,
+    RequestTransactionData,
+    RequestTransactionDataError,
+    RequestTransactionDataSuccess,
+    SetNewPrevHash,
+    SubmitSolution,
+)
 
 WITNESS = b"\x01\x20" + bytes(32)
 _tags = itertools.count(1)
@@ -129,3 +145,106 @@ def block_of(
         solution.header_nonce,
     )
     return serialize_block(header, coinbase, transactions)
+
+
+# The role on a test node
+
+
+@asynccontextmanager
+async def provider_on(
+    rpc_url: str, cookie: Path, folder: Path, *, noise: bool = False, **changes: Any
+) -> AsyncIterator[App]:
+    """The whole role on a free port."""
+    settings: dict[str, Any] = {
+        "network": "regtest",
+        "datadir": str(folder / "tp"),
+        "listen": "127.0.0.1:0",
+        "plain": not noise,
+        "rpc_url": rpc_url,
+        "rpc_cookie": str(cookie),
+        "fee_interval": 0.3,
+        "max_clients_per_host": 512,
+        "messages_per_second": 1000.0,
+        "requests_per_second": 1000.0,
+    }
+    async with App(load_config(None, {**settings, **changes})) as app:
+        yield app
+
+
+class TemplateClient:
+    """A client that keeps what it is told."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.templates: dict[int, NewTemplate] = {}
+        self.ids: list[int] = []
+        self.previous: SetNewPrevHash | None = None
+
+    async def constrain(self, size: int = 100, sigops: int = 0) -> None:
+        await self.stream.send(CoinbaseOutputConstraints(size, sigops))
+
+    async def next(self, timeout: float = 10.0) -> AnyMessage:
+        """The next message, checked against what a client may rely on."""
+        message = await self.stream.receive(timeout)
+        match message:
+            case NewTemplate(template_id=template_id):
+                assert not self.ids or template_id > self.ids[-1], "ids rise strictly"
+                self.ids.append(template_id)
+                self.templates[template_id] = message
+                assert message.future_template or self.previous is not None
+            case SetNewPrevHash(template_id=template_id):
+                assert self.templates[template_id].future_template
+                self.previous = message
+        return message
+
+    async def pair(self) -> tuple[NewTemplate, SetNewPrevHash]:
+        """The next two messages, which are to be a future template and what names it."""
+        template, previous = await self.next(), await self.next()
+        assert isinstance(template, NewTemplate)
+        assert template.future_template
+        assert isinstance(previous, SetNewPrevHash)
+        assert previous.template_id == template.template_id
+        return template, previous
+
+    async def work_on(self, tip: bytes) -> NewTemplate:
+        """Take messages until they are about ``tip``; its template."""
+        while self.previous is None or self.previous.prev_hash != tip:
+            await self.next()
+        return self.templates[self.previous.template_id]
+
+    async def data(
+        self, template_id: int
+    ) -> RequestTransactionDataSuccess | RequestTransactionDataError:
+        await self.stream.send(RequestTransactionData(template_id))
+        while True:
+            message = await self.next()
+            match message:
+                case RequestTransactionDataSuccess() | RequestTransactionDataError():
+                    assert message.template_id == template_id
+                    return message
+
+    async def submit(self, template: NewTemplate, coinbase: bytes | None = None) -> SubmitSolution:
+        """Solve a template of the current work and hand it in."""
+        assert self.previous is not None
+        solution = solve(template, self.previous, coinbase)
+        await self.stream.send(solution)
+        return solution
+
+
+@asynccontextmanager
+async def template_client(
+    port: int, *, security: ClientSecurity = PLAIN, constraints: tuple[int, int] | None = (100, 0)
+) -> AsyncIterator[TemplateClient]:
+    """A client after setup, and after its constraints where there are any."""
+    stream = await connect(f"127.0.0.1:{port}", security=security)
+    try:
+        await stream.set_up(
+            SetupConnection(2, 2, 2, 0, "127.0.0.1", port, "tests", "", "", "")
+        )
+        client = TemplateClient(stream)
+        if constraints is not None:
+            await client.constrain(*constraints)
+        yield client
+    finally:
+        stream.abort()
+        await stream.wait_closed()

@@ -14,7 +14,6 @@ from sv2.roles.template_provider.blocks import (
     merkle_path,
 )
 from sv2.roles.template_provider.selection import Budget, budget_for, select
-
 from sv2_ffi.template_distribution import (
     CoinbaseOutputConstraints,
     NewTemplate,
@@ -28,7 +27,10 @@ __all__ = [
     "Template",
     "UnusableTemplate",
     "Work",
+    "budget_of",
     "build_template",
+    "check_usable",
+    "snapshot_of",
 ]
 
 COINBASE_VERSION = 2
@@ -186,16 +188,21 @@ def budget_of(template: BlockTemplate, constraints: Constraints) -> Budget:
 
 
 def build_template(
-    template: BlockTemplate, snapshot: Snapshot, constraints: Constraints
+    template: BlockTemplate,
+    snapshot: Snapshot,
+    constraints: Constraints,
+    whole: Template | None = None,
 ) -> Template:
     """What a client with ``constraints`` is told of ``template``, of which ``snapshot`` is.
+
+    ``whole`` is what was built before with all transactions; it is given again where all fit.
 
     Raises:
         NoRoom: no block has the room that the constraints ask for.
     """
     positions = select(template, budget_of(template, constraints))
     if positions is None:
-        return _template_of(template, snapshot, template.witness_commitment, None)
+        return whole or _template_of(template, snapshot, template.witness_commitment, None)
     script = template.witness_commitment
     if script is not None:
         script = commitment_script([template.transactions[p].wtxid for p in positions])
