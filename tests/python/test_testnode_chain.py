@@ -115,6 +115,24 @@ def test_an_invalidated_block_stays_so_after_a_restart(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_block_that_fails_when_connected_is_refused_again_and_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    """The engine stores such a block before it finds the fault."""
+    chain = replayed(tmp_path)
+    greedy = _sibling(chain, value=50 * 10**8 + 1)
+    assert chain.submit(greedy) == "bad-cb-amount"
+    assert chain.submit(greedy) == "duplicate-invalid"
+    assert chain.propose(greedy) == "duplicate-invalid"
+    assert chain.height == 135
+    chain.close()
+    again = Chain(tmp_path)
+    assert again.height == 135
+    assert again.submit(greedy) == "duplicate-invalid"
+    assert again.submit(_sibling(again)) is None
+    again.close()
+
+
 def test_genesis_cannot_be_invalidated(tmp_path: Path) -> None:
     chain = Chain(tmp_path)
     with pytest.raises(ValueError, match="genesis"):
@@ -151,13 +169,17 @@ def test_a_branch_of_equal_length_does_not_take_over(tmp_path: Path) -> None:
     chain.reconsider(tip)
     assert chain.tip.hash == tip
     assert chain.entry(sibling).height == chain.height
+    assert chain.propose(chain.entry(sibling).block.raw) == "duplicate"
+    third = make_block(chain.tip.header.previous, 135, 1795234909, (), 50 * 10**8, b"\x51")
+    assert chain.submit(third) == "inconclusive"
+    assert chain.propose(third) == "duplicate-inconclusive"
     chain.close()
 
 
-def _sibling(chain: Chain) -> bytes:
+def _sibling(chain: Chain, value: int = 50 * 10**8) -> bytes:
     parent = chain.tip
     when = chain.minimum_time(parent)
-    return make_block(parent.hash, parent.height + 1, when, (), 50 * 10**8, op_true_script())
+    return make_block(parent.hash, parent.height + 1, when, (), value, op_true_script())
 
 
 def test_the_mempool_survives_a_restart(tmp_path: Path) -> None:

@@ -52,6 +52,22 @@ def test_accepts_the_block_that_bitcoin_core_accepted(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_a_coinbase_without_the_witness_it_commits_to_is_mended(tmp_path: Path) -> None:
+    """Bitcoin Core accepts the solved block in this form too."""
+
+    async def scenario() -> None:
+        block = parse_block(solved_block())
+        stripped = block.transactions[0].stripped
+        at = 81 + len(block.transactions[0].raw)
+        assert block.raw[81:at] == block.transactions[0].raw
+        async with recorded_node(tmp_path) as node, client_of(node) as client:
+            bare = block.raw[:81] + stripped + block.raw[at:]
+            assert await client.submit_block(bare) == SubmitResult(SubmitOutcome.ACCEPTED)
+            assert await client.block(block.hash) == block.raw
+
+    run(scenario())
+
+
 def flip(block: bytes, position: int) -> bytes:
     changed = bytearray(block)
     changed[position] ^= 1

@@ -16,7 +16,7 @@ from sv2.testing.node.chaindata import (
     rpc_hash,
 )
 from sv2.testing.node.coins import CoinSet
-from sv2.testing.node.engine import Change, Engine
+from sv2.testing.node.engine import Change, Engine, Verdict
 from sv2.testing.node.journal import Journal
 
 __all__ = ["REGTEST_BITS", "Chain", "ChainListener", "Entry", "UnknownBlock", "solve", "target_of"]
@@ -92,12 +92,14 @@ class Chain:
         self._scratch: Engine | None = None
         self.index: dict[bytes, Entry] = {}
         self._order: list[bytes] = []
+        self._proven: set[bytes] = set()
+        self._failed: set[bytes] = set()
         self._invalid = self._journal.read_invalid()
         self._start_engine()
         for raw in self._journal.blocks():
             block = self._remember(raw)
             if block is not None and not self._is_cut_off(block.hash):
-                self._apply(self._engine.submit(block.raw, block.hash)[1])
+                self._apply(*self._engine.submit(block.raw, block.hash))
 
     def _start_engine(self) -> None:
         self._engine = Engine(self._folder)
@@ -175,7 +177,7 @@ class Chain:
         if verdict.new:
             self._journal.append(block.raw)
             self._remember(block.raw)
-        self._apply(changes)
+        self._apply(verdict, changes)
         self._tell(changes)
         if verdict.stored and not verdict.new:
             return "duplicate"
@@ -191,7 +193,9 @@ class Chain:
         """
         block = parse_block(raw)
         if block.hash in self.index:
-            return "duplicate-invalid" if self._is_cut_off(block.hash) else "duplicate"
+            if block.hash in self._failed or self._is_cut_off(block.hash):
+                return "duplicate-invalid"
+            return "duplicate" if block.hash in self._proven else "duplicate-inconclusive"
         if block.header.previous != self.tip.hash:
             return "inconclusive-not-best-prevblk"
         bits = REGTEST_BITS.to_bytes(4, "little")
@@ -261,10 +265,12 @@ class Chain:
             high = self.index[high.header.previous]
         return high.hash == low.hash
 
-    def _apply(self, changes: list[Change]) -> None:
+    def _apply(self, verdict: Verdict, changes: list[Change]) -> None:
+        self._failed |= verdict.failed & self.index.keys()
         for change in changes:
             entry = self.index[change.block_hash]
             if change.connected:
+                self._proven.add(entry.hash)
                 self.coins.connect(entry.block, entry.height)
                 self.active.append(entry.hash)
             else:
@@ -294,7 +300,7 @@ class Chain:
             if block.header.previous in cut_off:
                 cut_off.add(block_hash)
             if block_hash not in cut_off:
-                self._apply(self._engine.submit(block.raw, block_hash)[1])
+                self._apply(*self._engine.submit(block.raw, block_hash))
         same = sum(1 for a, b in zip(before, self.active, strict=False) if a == b)
         gone = [Change(False, block_hash) for block_hash in reversed(before[same:])]
         self._tell(gone + [Change(True, block_hash) for block_hash in self.active[same:]])

@@ -14,6 +14,7 @@ from typing import Any
 
 from embit import compact  # type: ignore[import-untyped]
 from embit.base import EmbitError  # type: ignore[import-untyped]
+from embit.script import Witness  # type: ignore[import-untyped]
 from embit.transaction import Transaction  # type: ignore[import-untyped]
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "parse_transaction",
     "rpc_hash",
     "sha256d",
+    "with_reserved_value",
     "witness_commitment",
 ]
 
@@ -198,6 +200,28 @@ def parse_block(data: bytes) -> Block:
     except _UNREADABLE as error:
         raise Malformed(f"no block: {type(error).__name__}") from None
     return Block(data[: stream.tell()], header, transactions)
+
+
+def with_reserved_value(data: bytes) -> bytes:
+    """A block whose coinbase commits to witnesses but has none itself, with the usual one: 32 zero
+    bytes. Any other block as it is. Bitcoin Core mends submitted blocks like this.
+
+    Raises:
+        Malformed: no block.
+    """
+    block = parse_block(data)
+    if not block.transactions:
+        return data
+    coinbase = block.transactions[0]
+    commits = any(script.startswith(COMMITMENT_PREFIX) for _, script in coinbase.outputs)
+    if not commits or coinbase.body.is_segwit or not coinbase.is_coinbase:
+        return data
+    body = Transaction.parse(coinbase.raw)
+    body.vin[0].witness = Witness([bytes(32)])
+    count = compact_size(len(block.transactions))
+    rest = b"".join(tx.raw for tx in block.transactions[1:])
+    mended: bytes = block.header.raw + count + body.serialize() + rest
+    return mended
 
 
 def merkle_root(hashes: list[bytes]) -> bytes:

@@ -21,6 +21,8 @@ import pbk  # type: ignore[import-untyped]
 __all__ = ["Change", "Engine", "Spend", "Verdict", "verify_scripts"]
 
 MAX_REMEMBERED_REASONS = 1000
+MUTATED = "MUTATED"
+"""The engine's class for a block that is not what its header commits to; another may be."""
 _CHECKED = re.compile(r"BlockChecked: block hash=([0-9a-f]{64}) state=([^,\n]*)")
 
 
@@ -38,13 +40,15 @@ class Verdict:
 
     ``checked`` says whether it came to a full check (a block off the best chain does not), and
     ``reason`` is the rule it breaks by Bitcoin Core's name, None if it breaks none that was looked
-    at. ``new`` is False for a block that the engine had.
+    at. ``new`` is False for a block that the engine had. ``failed`` are the blocks, this one or
+    others of its branch, that turned out to be invalid whatever their witnesses.
     """
 
     stored: bool
     new: bool
     checked: bool
     reason: str | None
+    failed: frozenset[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,9 @@ class Engine:
             new, stored = bool(self._manager.process_block(block)), True
         except pbk.ProcessBlockException:
             new, stored = False, False
-        verdict = Verdict(stored, new, block_hash in self._checked, self._reason(block_hash))
+        checked, reason = block_hash in self._checked, self._reason(block_hash)
+        failed = frozenset(h for h, coarse in self._invalid.items() if coarse != MUTATED)
+        verdict = Verdict(stored, new, checked, reason, failed)
         return verdict, self._changes
 
     def _reason(self, block_hash: bytes) -> str | None:

@@ -17,7 +17,14 @@ from embit.descriptor.checksum import add_checksum  # type: ignore[import-untype
 from embit.script import address_to_scriptpubkey  # type: ignore[import-untyped]
 
 from sv2.testing.node.chain import REGTEST_BITS, Entry, UnknownBlock, target_of
-from sv2.testing.node.chaindata import Malformed, Tx, parse_block, parse_transaction, rpc_hash
+from sv2.testing.node.chaindata import (
+    Malformed,
+    Tx,
+    parse_block,
+    parse_transaction,
+    rpc_hash,
+    with_reserved_value,
+)
 from sv2.testing.node.faucet import fill_mempool
 from sv2.testing.node.faults import BadFault, Fault
 from sv2.testing.node.mempool import MIN_RELAY_SATS_PER_KVB, VERIFY_ERROR, Rejected
@@ -402,7 +409,7 @@ class Methods:
     async def submitblock(self, hexdata: Any, dummy: Any = None) -> str | None:
         """``dummy`` is BIP22's and ignored."""
         try:
-            return self._node.chain.submit(_block_bytes(hexdata))
+            return self._node.chain.submit(with_reserved_value(_block_bytes(hexdata)))
         except Malformed:
             raise RpcFailure(DESERIALIZATION_ERROR, "Block decode failed") from None
 
