@@ -74,7 +74,13 @@ def seeds() -> dict[str, list[bytes]]:
         "stream": [settings + stream for stream in chunks(small, 5)],
         "surface": [
             *(b"\x00\x02\xff\xff" + frame + ends for frame in frames),
-            *(transactions(n, k) for n in (9, 0x7000, 0x9000, 0x1FFE0) for k in (0xFF, 2, 3)),
+            *(
+                transactions(size, failing, which)
+                for size in (9, 0x7000, 0x9000, 0x1FFE0)
+                for failing in (0xFF, 2, 3)
+                for which in (0, 0x81)
+            ),
+            *(without_memory(frame, k) for frame in small[3::6] for k in range(6)),
         ],
         "tlv": [bytes([len(t) % 7, 200, 0]) + t for t in tlvs],
         "hash": [n.to_bytes(4, "little") + b"\x03\x01\x02" + numbers[:size] for n, size in TARGETS],
@@ -85,7 +91,7 @@ def seeds() -> dict[str, list[bytes]]:
     }
 
 
-def transactions(size: int, failing: int) -> bytes:
+def transactions(size: int, failing: int, which: int) -> bytes:
     """A program for fuzz_surface: two small transactions and one of size bytes, whose end is made
     up, arrive. Then elements are moved and pushed, allocation number failing fails, and the message
     is encoded and dropped."""
@@ -95,9 +101,15 @@ def transactions(size: int, failing: int) -> bytes:
     if len(payload) + size > 65_536:  # two more windows, made up
         receive += b"\x00\x02\x00\x00"
     other = bytes([0x02, 1, 4, 3, 1, 2, 3, 2]) + b"\x02ab" * 2
-    move = bytes([0x09, 0, 1])
+    move = bytes([0x09, 0, 1, which])
     push = bytes([0x06, failing, 0x08, 0, 5]) + b"hello" + bytes([0x06, 0xFF])
     return receive + other + move + push + bytes([0x04, 0, 0, 0x05, 0, 0x03, 0])
+
+
+def without_memory(frame: bytes, failing: int) -> bytes:
+    """A program for fuzz_surface: a frame arrives, and allocation number failing fails."""
+    window = b"\x00\x00\xff\xff"
+    return window + frame[:6] + bytes([0x06, failing]) + window + frame[6:]
 
 
 TARGETS = [(0x1D00FFFF, 64), (0x207FFFFF, 55), (0x21010000, 96), (0x04800001, 130), (0, 0)]

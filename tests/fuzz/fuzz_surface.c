@@ -181,12 +181,17 @@ static void touch_message(CSv2Message *m)
 
 #define BLOCK_BIT (~(UINTPTR_MAX >> 1))
 
-/* A decoded list that has fewer elements than it had: its bytes outlive it. */
+/* A decoded list that elements were taken out of: its bytes outlive it. */
 static bool leaves_stray(CSv2Message *m)
 {
     CVec2 *list = list_of(m);
-    return list != NULL && (list->capacity & BLOCK_BIT) != 0
-           && list->len != (list->capacity & ~BLOCK_BIT);
+    size_t i;
+    if (list == NULL || (list->capacity & BLOCK_BIT) == 0)
+        return false;
+    for (i = 0; i < list->len; i++)
+        if (list->data[i].data == NULL)
+            return true;
+    return list->len != (list->capacity & ~BLOCK_BIT);
 }
 
 static void drop_slot(stage *s, size_t slot)
@@ -276,19 +281,27 @@ static void op_push(stage *s, choices *from)
     s->strays += stray && list->data != before;
 }
 
-/* Moves the last element of one list to another, as code written for upstream does. */
+/* Moves an element of one list to another, as code written for upstream does: the last, or any, which
+ * leaves a hole. */
 static void op_move(stage *s, choices *from)
 {
     size_t a = (size_t)choose(from, 1) % SLOTS, b = (size_t)choose(from, 1) % SLOTS;
+    size_t any = (size_t)choose(from, 1), i;
     CVec2 *source, *target;
+    CVec taken;
     if (a == b || !s->used[a] || !s->used[b])
         return;
     source = list_of(&s->slots[a]);
     target = list_of(&s->slots[b]);
     if (source == NULL || target == NULL || source->len == 0 || leaves_stray(&s->slots[b]))
         return;
-    source->len--;
-    push(target, source->data[source->len]);
+    i = any < 0x80 ? source->len - 1 : any % source->len;
+    taken = source->data[i];
+    if (any < 0x80)
+        source->len--;
+    else
+        memset(&source->data[i], 0, sizeof(taken));
+    push(target, taken);
 }
 
 static void check_error(Sv2Error error, size_t failures)
