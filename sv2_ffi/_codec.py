@@ -30,7 +30,9 @@ for _index, _cls in enumerate(CLASSES):
 
 # Looked up once: every message passes here.
 _FLAT = ffi.typeof(f"uint64_t[{lib.SV2_GLUE_MAX_VALUES}]")
-_new, _unpack = ffi.new, ffi.unpack
+_new, _buffer = ffi.new, ffi.buffer
+# _read_flat[n] gives the first n values of a flat message.
+_read_flat = tuple(struct.Struct(f"={n}Q").unpack_from for n in range(lib.SV2_GLUE_MAX_VALUES + 1))
 _glue_next, _glue_payload, _glue_encode = (
     lib.sv2_glue_next,
     lib.sv2_glue_payload,
@@ -203,7 +205,7 @@ def decode_payload(extension_type: int, message_type: int, payload: Buffer) -> A
 def _message(data: bytes, flat: Any, index: int) -> tuple[Message, int]:
     """The message from the flat form that sv2_glue_next left, and where its frame ends in data."""
     cls = CLASSES[index]
-    values = _unpack(flat, cls._values)
+    values = _read_flat[cls._values](_buffer(flat))
     message = cls._unpack(data, values)
     end, trailing = values[0], values[1]
     if trailing != end:

@@ -105,7 +105,7 @@ class SetupConnection(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetupConnection:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetupConnection:
         return cls(
             v[6],
             v[7],
@@ -156,7 +156,7 @@ class SetupConnectionSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetupConnectionSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetupConnectionSuccess:
         return cls(
             v[6],
             v[7],
@@ -200,7 +200,7 @@ class SetupConnectionError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetupConnectionError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetupConnectionError:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -238,7 +238,7 @@ class ChannelEndpointChanged(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> ChannelEndpointChanged:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> ChannelEndpointChanged:
         return cls(
             v[6],
         )
@@ -280,7 +280,7 @@ class Reconnect(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> Reconnect:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> Reconnect:
         return cls(
             str(p[v[6] : v[7]], "utf-8", "surrogateescape"),
             v[8],

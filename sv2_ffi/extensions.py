@@ -64,7 +64,7 @@ class RequestExtensions(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> RequestExtensions:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> RequestExtensions:
         return cls(
             v[6],
             read_u16(p, v[7], v[8]),
@@ -107,7 +107,7 @@ class RequestExtensionsSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> RequestExtensionsSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> RequestExtensionsSuccess:
         return cls(
             v[6],
             read_u16(p, v[7], v[8]),
@@ -158,7 +158,7 @@ class RequestExtensionsError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> RequestExtensionsError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> RequestExtensionsError:
         return cls(
             v[6],
             read_u16(p, v[7], v[8]),

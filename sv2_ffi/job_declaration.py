@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from sv2_ffi._message import PACK, Field, Message, read_b0_16m, read_u16, wire_b0_16m, wire_u16, wire_u256
+from sv2_ffi._message import PACK, Field, Message, read_b0_16m, read_u16, read_u256, wire_b0_16m, wire_u16, wire_u256
 
 __all__ = [
     "AllocateMiningJobToken",
@@ -59,7 +59,7 @@ class AllocateMiningJobToken(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> AllocateMiningJobToken:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> AllocateMiningJobToken:
         return cls(
             str(p[v[6] : v[7]], "utf-8", "surrogateescape"),
             v[8],
@@ -105,7 +105,7 @@ class AllocateMiningJobTokenSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> AllocateMiningJobTokenSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> AllocateMiningJobTokenSuccess:
         return cls(
             v[6],
             p[v[7] : v[8]],
@@ -150,7 +150,7 @@ class ProvideMissingTransactions(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> ProvideMissingTransactions:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> ProvideMissingTransactions:
         return cls(
             v[6],
             read_u16(p, v[7], v[8]),
@@ -193,7 +193,7 @@ class ProvideMissingTransactionsSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> ProvideMissingTransactionsSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> ProvideMissingTransactionsSuccess:
         return cls(
             v[6],
             read_b0_16m(p, v[7], v[8]),
@@ -259,14 +259,14 @@ class DeclareMiningJob(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> DeclareMiningJob:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> DeclareMiningJob:
         return cls(
             v[6],
             p[v[7] : v[8]],
             v[9],
             p[v[10] : v[11]],
             p[v[12] : v[13]],
-            [p[i : i + 32] for i in range(v[14], v[15], 32)],
+            read_u256(p, v[14], v[15]),
             p[v[16] : v[17]],
         )
 
@@ -305,7 +305,7 @@ class DeclareMiningJobSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> DeclareMiningJobSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> DeclareMiningJobSuccess:
         return cls(
             v[6],
             p[v[7] : v[8]],
@@ -351,7 +351,7 @@ class DeclareMiningJobError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> DeclareMiningJobError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> DeclareMiningJobError:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -410,7 +410,7 @@ class PushSolution(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> PushSolution:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> PushSolution:
         return cls(
             p[v[6] : v[7]],
             p[v[8] : v[9]],

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from sv2_ffi._message import PACK, Field, Message, f32_bits, f32_value, read_u32, wire_u32, wire_u256
+from sv2_ffi._message import PACK, Field, Message, f32_bits, f32_value, read_u256, read_u32, wire_u32, wire_u256
 
 __all__ = [
     "CloseChannel",
@@ -95,7 +95,7 @@ class OpenStandardMiningChannel(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> OpenStandardMiningChannel:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> OpenStandardMiningChannel:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -151,7 +151,7 @@ class OpenStandardMiningChannelSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> OpenStandardMiningChannelSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> OpenStandardMiningChannelSuccess:
         return cls(
             v[6],
             v[7],
@@ -196,7 +196,7 @@ class OpenMiningChannelError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> OpenMiningChannelError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> OpenMiningChannelError:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -253,7 +253,7 @@ class OpenExtendedMiningChannel(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> OpenExtendedMiningChannel:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> OpenExtendedMiningChannel:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -314,7 +314,7 @@ class OpenExtendedMiningChannelSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> OpenExtendedMiningChannelSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> OpenExtendedMiningChannelSuccess:
         return cls(
             v[6],
             v[7],
@@ -374,7 +374,7 @@ class NewMiningJob(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> NewMiningJob:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> NewMiningJob:
         return cls(
             v[6],
             v[7],
@@ -423,7 +423,7 @@ class UpdateChannel(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> UpdateChannel:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> UpdateChannel:
         return cls(
             v[6],
             f32_value(v[7]),
@@ -466,7 +466,7 @@ class UpdateChannelError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> UpdateChannelError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> UpdateChannelError:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -508,7 +508,7 @@ class CloseChannel(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> CloseChannel:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> CloseChannel:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -549,7 +549,7 @@ class SetExtranoncePrefix(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetExtranoncePrefix:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetExtranoncePrefix:
         return cls(
             v[6],
             p[v[7] : v[8]],
@@ -606,7 +606,7 @@ class SubmitSharesStandard(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SubmitSharesStandard:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SubmitSharesStandard:
         return cls(
             v[6],
             v[7],
@@ -672,7 +672,7 @@ class SubmitSharesExtended(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SubmitSharesExtended:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SubmitSharesExtended:
         return cls(
             v[6],
             v[7],
@@ -726,7 +726,7 @@ class SubmitSharesSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SubmitSharesSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SubmitSharesSuccess:
         return cls(
             v[6],
             v[7],
@@ -774,7 +774,7 @@ class SubmitSharesError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SubmitSharesError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SubmitSharesError:
         return cls(
             v[6],
             v[7],
@@ -848,14 +848,14 @@ class NewExtendedMiningJob(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> NewExtendedMiningJob:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> NewExtendedMiningJob:
         return cls(
             v[6],
             v[7],
             v[9] if v[8] else None,
             v[10],
             v[11] != 0,
-            [p[i : i + 32] for i in range(v[12], v[13], 32)],
+            read_u256(p, v[12], v[13]),
             p[v[14] : v[15]],
             p[v[16] : v[17]],
         )
@@ -907,7 +907,7 @@ class SetNewPrevHash(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetNewPrevHash:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetNewPrevHash:
         return cls(
             v[6],
             v[7],
@@ -951,7 +951,7 @@ class SetTarget(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetTarget:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetTarget:
         return cls(
             v[6],
             p[v[7] : v[8]],
@@ -1040,7 +1040,7 @@ class SetCustomMiningJob(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetCustomMiningJob:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetCustomMiningJob:
         return cls(
             v[6],
             v[7],
@@ -1054,7 +1054,7 @@ class SetCustomMiningJob(Message):
             v[18],
             p[v[19] : v[20]],
             v[21],
-            [p[i : i + 32] for i in range(v[22], v[23], 32)],
+            read_u256(p, v[22], v[23]),
         )
 
 
@@ -1096,7 +1096,7 @@ class SetCustomMiningJobSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetCustomMiningJobSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetCustomMiningJobSuccess:
         return cls(
             v[6],
             v[7],
@@ -1143,7 +1143,7 @@ class SetCustomMiningJobError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetCustomMiningJobError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetCustomMiningJobError:
         return cls(
             v[6],
             v[7],
@@ -1187,7 +1187,7 @@ class SetGroupChannel(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetGroupChannel:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetGroupChannel:
         return cls(
             v[6],
             read_u32(p, v[7], v[8]),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sv2_ffi._message import PACK, Field, Message, read_b0_16m, wire_b0_16m, wire_u256
+from sv2_ffi._message import PACK, Field, Message, read_b0_16m, read_u256, wire_b0_16m, wire_u256
 
 __all__ = [
     "CoinbaseOutputConstraints",
@@ -56,7 +56,7 @@ class CoinbaseOutputConstraints(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> CoinbaseOutputConstraints:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> CoinbaseOutputConstraints:
         return cls(
             v[6],
             v[7],
@@ -141,7 +141,7 @@ class NewTemplate(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> NewTemplate:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> NewTemplate:
         return cls(
             v[6],
             v[7] != 0,
@@ -153,7 +153,7 @@ class NewTemplate(Message):
             v[14],
             p[v[15] : v[16]],
             v[17],
-            [p[i : i + 32] for i in range(v[18], v[19], 32)],
+            read_u256(p, v[18], v[19]),
         )
 
 
@@ -205,7 +205,7 @@ class SetNewPrevHash(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SetNewPrevHash:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SetNewPrevHash:
         return cls(
             v[6],
             p[v[7] : v[8]],
@@ -245,7 +245,7 @@ class RequestTransactionData(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> RequestTransactionData:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> RequestTransactionData:
         return cls(
             v[6],
         )
@@ -292,7 +292,7 @@ class RequestTransactionDataSuccess(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> RequestTransactionDataSuccess:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> RequestTransactionDataSuccess:
         return cls(
             v[6],
             p[v[7] : v[8]],
@@ -335,7 +335,7 @@ class RequestTransactionDataError(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> RequestTransactionDataError:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> RequestTransactionDataError:
         return cls(
             v[6],
             str(p[v[7] : v[8]], "utf-8", "surrogateescape"),
@@ -388,7 +388,7 @@ class SubmitSolution(Message):
         )
 
     @classmethod
-    def _unpack(cls, p: bytes, v: list[int]) -> SubmitSolution:
+    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> SubmitSolution:
         return cls(
             v[6],
             v[7],

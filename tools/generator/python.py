@@ -60,6 +60,7 @@ _HELPERS = (
     "f32_value",
     "read_b0_16m",
     "read_u16",
+    "read_u256",
     "read_u32",
     "wire_b0_16m",
     "wire_u16",
@@ -160,7 +161,7 @@ def _unpack(message: Message) -> str:
     joined = "".join(f"            {value},\n" for value in values)
     return (
         "    @classmethod\n"
-        f"    def _unpack(cls, p: bytes, v: list[int]) -> {message.class_name}:\n"
+        f"    def _unpack(cls, p: bytes, v: tuple[int, ...]) -> {message.class_name}:\n"
         f"        return cls(\n{joined}        )\n"
     )
 
@@ -181,8 +182,6 @@ def _unpack_field(field: Field, at: int) -> tuple[str, int]:
             return f'str({span}, "utf-8", "surrogateescape")', 2
         case "U256" | "B0_32" | "B0_255" | "B0_64K":
             return span, 2
-        case "SEQ0_255[U256]" | "SEQ0_64K[U256]":
-            return f"[p[i : i + 32] for i in range(v[{at}], v[{at + 1}], 32)]", 2
         case _:
             element = field.type.partition("[")[2].rstrip("]").lower()
             return f"read_{element}(p, v[{at}], v[{at + 1}])", 2
