@@ -3,48 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ping-pong"
-SECONDS = 30
+from programs import Program
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as SIGINT")
-
-
-class Program:
-    """One of the example's programs, running."""
-
-    def __init__(self, *arguments: str) -> None:
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)
-        }
-        self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, *arguments],
-            cwd=EXAMPLE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def interrupt(self) -> tuple[int, str, str]:
-        """Ctrl-C: exit code, the rest of stdout, stderr."""
-        self.process.send_signal(signal.SIGINT)
-        return self.end()
-
-    def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=SECONDS)
-        return self.process.returncode, out, err
 
 
 @pytest.fixture
@@ -52,18 +16,17 @@ def programs() -> Iterator[list[Program]]:
     running: list[Program] = []
     yield running
     for program in running:
-        program.process.kill()
-        program.process.communicate(timeout=SECONDS)
+        program.kill()
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["noise", "plain"])
 def test_pings_are_answered_until_ctrl_c(programs: list[Program], plain: bool) -> None:
     options = ["--plain"] if plain else []
-    server = Program("server.py", *options)
+    server = Program("ping-pong", "server.py", *options)
     programs.append(server)
     url = server.line()
     assert url.startswith("stratum2+tcp://127.0.0.1:")
-    client = Program("client.py", *options, "--interval", "0.05", url)
+    client = Program("ping-pong", "client.py", *options, "--interval", "0.05", url)
     programs.append(client)
     for _ in range(3):
         assert client.line().startswith("pong of ")
@@ -72,7 +35,7 @@ def test_pings_are_answered_until_ctrl_c(programs: list[Program], plain: bool) -
     assert (code, err) == (0, "")
     assert out.endswith("stopped\n")
     # The server goes on to serve the next client, and ends as cleanly.
-    other = Program("client.py", *options, "--interval", "0.05", url)
+    other = Program("ping-pong", "client.py", *options, "--interval", "0.05", url)
     programs.append(other)
     assert other.line().startswith("pong of ")
     code, out, err = server.interrupt()
@@ -83,11 +46,11 @@ def test_pings_are_answered_until_ctrl_c(programs: list[Program], plain: bool) -
 
 
 def test_another_key_is_refused(programs: list[Program]) -> None:
-    server = Program("server.py")
+    server = Program("ping-pong", "server.py")
     programs.append(server)
     address = server.line().rpartition("/")[0]
     other = "9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh"
-    client = Program("client.py", f"{address}/{other}")
+    client = Program("ping-pong", "client.py", f"{address}/{other}")
     programs.append(client)
     code, out, err = client.end()
     assert (code, out) == (1, "")
