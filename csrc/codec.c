@@ -169,6 +169,7 @@ void sv2_overflow(sv2_writer *w, size_t n)
         w->status = SV2_ERR_BUFFER;
 }
 
+/* length fits into bytes: the callers have checked it. */
 static void put_length(sv2_writer *w, uint32_t length, unsigned bytes)
 {
     uint8_t *p = sv2_room(w, bytes);
@@ -177,21 +178,21 @@ static void put_length(sv2_writer *w, uint32_t length, unsigned bytes)
         p[1] = (uint8_t)(length >> 8);
     if (bytes > 2)
         p[2] = (uint8_t)(length >> 16);
-    if (length >> (8 * bytes) != 0)
-        sv2_writer_fail(w, SV2_ERR_LENGTH);
 }
 
 static void put_bytes(sv2_writer *w, unsigned kind, const sv2_bytes *bytes)
 {
+    unsigned prefix = prefix_bytes(kind);
+    size_t most = kind == SV2_KIND_B0_32 ? 32 : ((size_t)1 << (8 * prefix)) - 1;
     if (bytes->data == NULL && bytes->len != 0) {
         sv2_writer_fail(w, SV2_ERR_ARGUMENT);
         return;
     }
-    if (bytes->len > SV2_MAX_PAYLOAD || (kind == SV2_KIND_B0_32 && bytes->len > 32)) {
+    if (bytes->len > most) {
         sv2_writer_fail(w, SV2_ERR_LENGTH);
         return;
     }
-    put_length(w, (uint32_t)bytes->len, prefix_bytes(kind));
+    put_length(w, (uint32_t)bytes->len, prefix);
     sv2_put(w, bytes->data, bytes->len);
 }
 
@@ -226,11 +227,16 @@ static void put_view_elements(sv2_writer *w, unsigned element, const sv2_seq *se
 
 static void put_seq(sv2_writer *w, unsigned kind, const sv2_seq *seq)
 {
+    unsigned prefix = kind & SV2_SEQ_64K ? 2 : 1;
     if (seq->data == NULL && (seq->count != 0 || seq->size != 0)) {
         sv2_writer_fail(w, SV2_ERR_ARGUMENT);
         return;
     }
-    put_length(w, seq->count, kind & SV2_SEQ_64K ? 2 : 1);
+    if (seq->count >> (8 * prefix) != 0) {
+        sv2_writer_fail(w, SV2_ERR_LENGTH);
+        return;
+    }
+    put_length(w, seq->count, prefix);
     if (seq->data == NULL)
         return;
     if (seq->stride == 0)

@@ -79,6 +79,34 @@ static inline uint8_t *sv2_room(sv2_writer *w, size_t n)
     return p;
 }
 
+/* memcpy, but short runs, which most fields are, without a call where code may be fast instead of
+ * small. n is not 0. */
+static inline void sv2_copy(uint8_t *to, const void *from, size_t n)
+{
+#ifndef __OPTIMIZE_SIZE__
+    const uint8_t *p = (const uint8_t *)from;
+    if (n <= 16) {
+        if (n >= 8) {
+            uint64_t head, tail; /* they overlap where n is below 16 */
+            memcpy(&head, p, 8);
+            memcpy(&tail, p + n - 8, 8);
+            memcpy(to, &head, 8);
+            memcpy(to + n - 8, &tail, 8);
+            return;
+        }
+        if (n >= 4) {
+            uint32_t head, tail;
+            memcpy(&head, p, 4);
+            memcpy(&tail, p + n - 4, 4);
+            memcpy(to, &head, 4);
+            memcpy(to + n - 4, &tail, 4);
+            return;
+        }
+    }
+#endif
+    memcpy(to, from, n);
+}
+
 static inline void sv2_put(sv2_writer *w, const void *data, size_t n)
 {
     uint8_t *p = w->pos;
@@ -88,7 +116,7 @@ static inline void sv2_put(sv2_writer *w, const void *data, size_t n)
     }
     if (n == 0)
         return;
-    memcpy(p, data, n);
+    sv2_copy(p, data, n);
     w->pos += n;
     w->left -= n;
 }
