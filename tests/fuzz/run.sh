@@ -42,7 +42,7 @@ if [ -z "$engine" ]; then
     if has_libfuzzer; then engine=libfuzzer; else engine=standalone; fi
 fi
 out=build/fuzz/$engine
-compile=(-D_DEFAULT_SOURCE -O1 -g -fno-omit-frame-pointer -Iinclude -I$fuzz -Isv2_ffi)
+compile=(-D_DEFAULT_SOURCE -O1 -g -fno-omit-frame-pointer -Iinclude "-I$fuzz" -Isv2_ffi)
 link=()
 driver=$fuzz/driver.c
 case $engine in
@@ -99,8 +99,9 @@ build() { # HARNESS
 # Each run_* writes its log to $log and returns non-zero after a finding.
 run_libfuzzer() { # HARNESS
     local found=$out/corpus/$1 seeds=$out/seeds/$1
+    rm -rf "$seeds"
     mkdir -p "$found" "$seeds"
-    python3 $fuzz/corpus.py unpack "$fuzz/corpus/$1.pack" "$seeds"
+    python3 "$fuzz/corpus.py" unpack "$fuzz/corpus/$1.pack" "$seeds"
     "$out/fuzz_$1" -max_total_time="$seconds" -max_len="$max_len" -timeout=20 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$findings/$1-" "$found" "$seeds" >"$log" 2>&1
 }
@@ -115,9 +116,9 @@ run_standalone() { # HARNESS
 
 run_afl() { # HARNESS
     local seeds=$out/seeds/$1 state=$out/state/$1
-    rm -rf "$state"
+    rm -rf "$seeds" "$state"
     mkdir -p "$seeds" "$state"
-    python3 $fuzz/corpus.py unpack "$fuzz/corpus/$1.pack" "$seeds"
+    python3 "$fuzz/corpus.py" unpack "$fuzz/corpus/$1.pack" "$seeds"
     find "$seeds" -size +"$((max_len / 1024 + 1))"k -delete
     AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 \
         afl-fuzz -V "$seconds" -m none -t 2000 -i "$seeds" -o "$state" -- "$out/fuzz_$1" \
@@ -152,7 +153,7 @@ keep() { # HARNESS
     mkdir -p "$merged"
     "$out/fuzz_$1" -merge=1 -max_len="$max_len" "$merged" "$out/corpus/$1" "$out/seeds/$1" \
         >"$log" 2>&1
-    python3 $fuzz/corpus.py pack "$merged" "$fuzz/corpus/$1.pack"
+    python3 "$fuzz/corpus.py" pack "$merged" "$fuzz/corpus/$1.pack"
 }
 
 report() { # HARNESS FOUND CPU
