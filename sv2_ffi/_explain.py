@@ -74,7 +74,11 @@ def _value_reason(kind: str, value: object) -> str | None:
 def _int_reason(most: int, value: object) -> str | None:
     if not isinstance(value, int):
         return f"expected int, got {type(value).__name__}"
-    return None if 0 <= value <= most else f"expected 0 to {most}, got {value}"
+    if 0 <= value <= most:
+        return None
+    # Python refuses to write out numbers of thousands of digits.
+    shown = value if value.bit_length() <= 128 else f"one of {value.bit_length()} bits"
+    return f"expected 0 to {most}, got {shown}"
 
 
 def _float_reason(value: object) -> str | None:

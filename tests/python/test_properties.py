@@ -113,7 +113,7 @@ JUNK = (
     | st.lists(st.none() | st.integers() | st.binary(max_size=40) | st.text(max_size=3), max_size=4)
     | st.dictionaries(st.integers(), st.integers(), max_size=2)
     | st.sampled_from(
-        [object(), 2**64, -1, 1e39, "\ud800", bytes(65_536), [0] * 65_536, [b""] * 256]
+        [object(), 2**64, 10**5000, -1, 1e39, "\ud800", bytes(65_536), [0] * 65_536, [b""] * 256]
     )
 )
 

@@ -89,3 +89,10 @@ def test_a_view_of_any_shape_is_fed_by_its_bytes(as_view: Callable[[bytes], memo
 def test_a_limit_beyond_every_frame_is_no_limit() -> None:
     frame = sv2_ffi.encode(SetupConnectionSuccess(2, 0))
     assert list(sv2_ffi.Decoder(max_frame_size=2**70).feed(frame)) == [SetupConnectionSuccess(2, 0)]
+
+
+@pytest.mark.parametrize("number", [10**5000, -(10**5000)])
+def test_a_number_too_long_to_be_written_out_is_an_encode_error(number: int) -> None:
+    with pytest.raises(sv2_ffi.EncodeError) as error:
+        sv2_ffi.encode(SetupConnectionSuccess(2, number))
+    assert error.value.field == "flags"
