@@ -108,15 +108,22 @@ def _one_of(*choices: str) -> Reader:
     return read
 
 
-def _number(low: float, high: float, *, whole: bool = False) -> Reader:
-    def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            raise ValueError("must be a whole number" if whole else "must be a number")
-        if not low <= value <= high:
-            raise ValueError(f"must be from {low:g} to {high:g}")
+class _Number:
+    """Reads a number within bounds, from TOML or from a flag's text."""
+
+    def __init__(self, low: float, high: float, *, whole: bool = False) -> None:
+        self._low, self._high, self._whole = low, high, whole
+
+    def __call__(self, value: Any) -> float:
+        kinds = int if self._whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise ValueError("must be a whole number" if self._whole else "must be a number")
+        if not self._low <= value <= self._high:
+            raise ValueError(f"must be from {self._low:g} to {self._high:g}")
         return value
 
-    return read
+    def from_text(self, text: str) -> float:
+        return self(int(text) if self._whole else float(text))
 
 
 def _setting(default: Any, read: Reader, text: str, metavar: str | None = None) -> Any:
@@ -141,7 +148,7 @@ class Config:
         None, _path, "authority key (sv2 keys); made in the datadir where absent", "FILE"
     )
     certificate_hours: float = _setting(
-        24.0, _number(0.01, 24 * 365), "life of a certificate; renewed at half of it", "HOURS"
+        24.0, _Number(0.01, 24 * 365), "life of a certificate; renewed at half of it", "HOURS"
     )
     plain: bool = _setting(False, _flag, "no Noise; on a loopback address only")
 
@@ -154,38 +161,38 @@ class Config:
     rpc_tls_cert: Path | None = _setting(
         None, _path, "certificate to believe, for a node that speaks TLS (btcd)", "FILE"
     )
-    rpc_timeout: float = _setting(30.0, _number(0.1, 600), "for one answer of the node", "S")
+    rpc_timeout: float = _setting(30.0, _Number(0.1, 600), "for one answer of the node", "S")
     zmq_hashblock: str | None = _setting(
         None, _text, "the node's zmqpubhashblock address; without, it is asked", "ADDR"
     )
 
     fee_threshold: int = _setting(
-        1000, _number(0, 10**12, whole=True), "fees that make a new template worth it", "SAT"
+        1000, _Number(0, 10**12, whole=True), "fees that make a new template worth it", "SAT"
     )
     fee_interval: float = _setting(
-        30.0, _number(0.1, 3600), "between two templates on one tip", "S"
+        30.0, _Number(0.1, 3600), "between two templates on one tip", "S"
     )
 
-    max_clients: int = _setting(512, _number(1, 100_000, whole=True), "connections in all", "N")
+    max_clients: int = _setting(512, _Number(1, 100_000, whole=True), "connections in all", "N")
     max_clients_per_host: int = _setting(
-        64, _number(1, 100_000, whole=True), "connections of one IPv4 address or IPv6 /64", "N"
+        64, _Number(1, 100_000, whole=True), "connections of one IPv4 address or IPv6 /64", "N"
     )
     max_unready: int = _setting(
-        128, _number(1, 100_000, whole=True), "connections that have not finished setup", "N"
+        128, _Number(1, 100_000, whole=True), "connections that have not finished setup", "N"
     )
     max_queued: int = _setting(
-        262_144, _number(4096, 1 << 26, whole=True), "bytes that may wait for a slow client", "N"
+        262_144, _Number(4096, 1 << 26, whole=True), "bytes that may wait for a slow client", "N"
     )
-    handshake_timeout: float = _setting(10.0, _number(0.1, 600), "for handshake and setup", "S")
+    handshake_timeout: float = _setting(10.0, _Number(0.1, 600), "for handshake and setup", "S")
     first_message_timeout: float = _setting(
-        30.0, _number(0.1, 600), "from setup to CoinbaseOutputConstraints", "S"
+        30.0, _Number(0.1, 600), "from setup to CoinbaseOutputConstraints", "S"
     )
-    write_timeout: float = _setting(30.0, _number(0.1, 600), "for a client that reads nothing", "S")
+    write_timeout: float = _setting(30.0, _Number(0.1, 600), "for a client that reads nothing", "S")
     messages_per_second: float = _setting(
-        20.0, _number(0.1, 10_000), "of one client in the long run; faster ones wait", "N"
+        20.0, _Number(0.1, 10_000), "of one client in the long run; faster ones wait", "N"
     )
     requests_per_second: float = _setting(
-        2.0, _number(0.1, 10_000), "constraints and data requests of one client, likewise", "N"
+        2.0, _Number(0.1, 10_000), "constraints and data requests of one client, likewise", "N"
     )
 
     metrics: HostPort | None = _setting(
@@ -265,6 +272,17 @@ class Config:
             zmq_hashblock=self.zmq_hashblock,
             tips=TipSettings(rules=rules),
         )
+
+
+def flag_reader(name: str) -> Callable[[str], Any] | None:
+    """What reads the text of a setting's flag; None for a switch without one."""
+    setting = next(item for item in dataclasses.fields(Config) if item.name == name)
+    read = setting.metadata["read"]
+    if read is _flag:
+        return None
+    if isinstance(read, _Number):
+        return read.from_text
+    return str
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any]) -> Config:
