@@ -169,6 +169,13 @@ def test_a_message_with_any_thing_in_a_field_encodes_or_raises_encode_error(
             assert type(sv2_ffi.decode(frame)) is cls
 
 
+def test_the_flat_form_has_room_for_every_message() -> None:
+    """What sv2_ffi/_glue.c relies on, for messages that may be added."""
+    for cls in CLASSES:
+        assert cls._values <= sv2_ffi.lib.SV2_GLUE_MAX_VALUES
+        assert sum("B0_16M" in field.type for field in cls.FIELDS) <= 1
+
+
 @given(message=MESSAGES | unknown_messages(), tlvs=TLVS)
 def test_tlvs_travel_behind_any_message(message: AnyMessage, tlvs: list[Tlv]) -> None:
     frame = sv2_ffi.encode(message, tlvs)
