@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import random
@@ -484,6 +485,61 @@ def sealed_frame() -> bytes:
     pair = open_pair(noise=True)
     pair.client.send(blob(40))
     return pair.client.data_to_send()
+
+
+def drain(end: Connection) -> None:
+    """Pull to the end; only what the module's text lists may be raised."""
+    while end.state not in (State.CLOSED, State.FAILED):
+        try:
+            if end.next_message() is None:
+                return
+        except sv2_ffi.DecodeError:
+            assert end.state is State.OPEN
+        except (RemoteProtocolError, NoiseError):
+            assert end.state.name == "FAILED"
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from([State.HANDSHAKE, State.SETUP, State.ANSWER, State.OPEN]),
+    st.sampled_from(list(Role)),
+    st.lists(st.one_of(st.binary(max_size=300), st.sampled_from(vector_frames())), max_size=12),
+    st.integers(),
+)
+def test_no_bytes_raise_anything_but_the_documented_errors(
+    state: State, role: Role, pieces: list[bytes], seed: int
+) -> None:
+    end = bring_to(state, role)
+    for portion in at_random(seed, largest=2000)(b"".join(pieces)):
+        end.receive_data(portion)
+        drain(end)
+        if end.state is not State.OPEN:
+            assert end.buffered <= MAX_HELD_BEFORE_SETUP
+    end.receive_eof()
+    drain(end)
+    assert end.state in (State.CLOSED, State.FAILED)
+    assert end.buffered == 0
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 255)), min_size=1, max_size=5))
+def test_any_damage_to_a_sealed_stream_ends_it_before_a_wrong_message(
+    damage: list[tuple[int, int]],
+) -> None:
+    pair = open_pair(noise=True)
+    messages = [blob(size) for size in (0, 10, 700, 1, 3000)]
+    for message in messages:
+        pair.client.send(message)
+    data = bytearray(pair.client.data_to_send())
+    before = bytes(data)
+    for at, mask in damage:
+        data[at % len(data)] ^= mask
+    pair.server.receive_data(data)
+    received: list[AnyMessage] = []
+    with contextlib.suppress(TransportError):
+        received.extend(pair.server.messages())
+    assert received == messages[: len(received)]
+    assert (len(received) == len(messages)) == (data == before)
 
 
 @NOISE

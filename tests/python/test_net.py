@@ -955,6 +955,22 @@ def test_a_handler_that_fails_ends_its_own_connection_only(
     assert "a defect" in caplog.text
 
 
+def test_what_a_handler_does_wrong_is_not_the_peers_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(stream: Stream) -> None:
+        await accept(stream)
+        await stream.send(SUCCESS)
+
+    async def main() -> None:
+        async with await listen(handler) as server, await dial_open(server) as client:
+            await reason_of_end(client)
+            assert server.stats.handler_errors == 1
+
+    run_on_asyncio(main())
+    assert "cannot send SetupConnectionSuccess in state OPEN" in caplog.text
+
+
 def test_a_handler_that_ignores_its_cancellation_does_not_block_the_stop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

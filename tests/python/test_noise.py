@@ -97,6 +97,13 @@ def test_bip324_encodings_decode_to_their_x_coordinate(row: dict[str, str]) -> N
     assert decoded.hex() == row["x"]
 
 
+@pytest.mark.parametrize("row", rows("bip324/xswiftec_inv_test_vectors.csv"))
+def test_bip324_every_published_encoding_of_a_key_decodes_to_it(row: dict[str, str]) -> None:
+    encodings = [row["u"] + row[f"case{case}_t"] for case in range(8) if row[f"case{case}_t"]]
+    for encoded in encodings:
+        assert _secp256k1.x_only_from_ellswift(bytes.fromhex(encoded)).hex() == row["x"]
+
+
 @pytest.mark.parametrize(
     "row", rows("bip324/packet_encoding_test_vectors.csv"), ids=lambda row: row["in_idx"]
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -98,9 +101,35 @@ async def connect(
 
 
 def run(main: Coroutine[Any, Any, _T]) -> _T:
-    """Run a program's main coroutine, on uvloop when it is installed."""
+    """Run a program's main coroutine, on uvloop when it is installed.
+
+    Ctrl-C cancels it, and KeyboardInterrupt is raised once it has ended.
+    """
+    if sys.version_info < (3, 11):
+        main = _until_interrupted(main)
     try:
         import uvloop
     except ImportError:
         return asyncio.run(main)
     return uvloop.run(main)
+
+
+async def _until_interrupted(main: Coroutine[Any, Any, _T]) -> _T:
+    """What asyncio does by itself since Python 3.11: before that, Ctrl-C hits any task."""
+    task = asyncio.ensure_future(main)
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
+        task.cancel()
+
+    # Elsewhere than in the main thread of a POSIX system, there is no signal to handle.
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise

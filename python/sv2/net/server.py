@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from sv2.connection import Connection, ServerSecurity
+from sv2.connection import Connection, RemoteProtocolError, ServerSecurity
 from sv2.net.errors import Ended, StreamClosed
 from sv2.net.options import Limits, Options
 from sv2.net.stream import Stream
-from sv2_ffi import Sv2Error
+from sv2.noise import NoiseError
+from sv2_ffi import DecodeError
 
 logger = logging.getLogger("sv2.net.server")
 
@@ -189,7 +190,7 @@ class Server:
             await self._handler(stream)
         except StreamClosed:
             pass
-        except Sv2Error as error:
+        except (RemoteProtocolError, NoiseError, DecodeError) as error:
             logger.info("connection of %s:%d broken: %s", *stream.peer, error)
         except Exception:
             self.stats.handler_errors += 1
