@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 # No test waits longer than this for anything.
 PATIENCE = 20.0
 # Short enough for tests to meet every time-out, long enough for a busy machine to meet none.
-QUICK = 0.3
+QUICK = 0.5
 
 RunLoop = Callable[[Coroutine[Any, Any, _T]], _T]
 

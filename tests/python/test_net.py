@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
+import struct
 
 import pytest
 from connections import (
@@ -994,6 +996,84 @@ def test_a_handler_that_ignores_its_cancellation_does_not_block_the_stop(
 
     run_on_asyncio(main())
     assert "ignores its cancellation" in caplog.text
+
+
+@ON_EACH_LOOP
+def test_a_reset_connection_is_lost_for_whoever_receives_or_sends(run: RunLoop[None]) -> None:
+    ends: dict[str, StreamClosed] = {}
+
+    async def handler(stream: Stream) -> None:
+        await accept(stream)
+        message = await stream.receive()
+        assert isinstance(message, UnknownMessage)
+        if message.payload == b"receive":
+            ends["receive"] = await reason_of_end(stream)
+            return
+        try:
+            while True:
+                stream.send_nowait(blob(10))
+                await asyncio.sleep(0.001)
+        except StreamClosed as closed:
+            ends["send"] = closed
+
+    async def main() -> None:
+        async with await listen(handler, noise=False) as server:
+            for name in (b"receive", b"send"):
+                async with raw_socket(server) as (reader, writer):
+                    writer.write(sv2_ffi.encode(setup_connection()))
+                    await reader.readexactly(12)
+                    writer.write(sv2_ffi.encode(UnknownMessage(0x4001, 0, name)))
+                    if name == b"send":
+                        await reader.readexactly(16)
+                    # Closing with a linger of no time resets the connection.
+                    reset = struct.pack("ii", 1, 0)
+                    with socket.socket(
+                        fileno=os.dup(writer.get_extra_info("socket").fileno())
+                    ) as handle:
+                        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            await until(lambda: len(ends) == 2 and not server.streams)
+            assert {end.reason for end in ends.values()} == {Ended.LOST}
+            assert server.stats.ended == {Ended.LOST: 2}
+
+    run(main())
+
+
+def test_sending_to_a_peer_that_closed_says_so() -> None:
+    async def main() -> None:
+        async with await listen(accept) as server, await dial_open(server) as client:
+            assert (await reason_of_end(client)).reason is Ended.PEER_CLOSED
+            with pytest.raises(StreamClosed) as caught:
+                await client.send(blob(1))
+            assert caught.value.reason is Ended.PEER_CLOSED
+
+    run_on_asyncio(main())
+
+
+def test_a_tcp_connection_that_is_not_answered_times_out() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            address = full.getsockname()
+            fillers = []
+            try:
+                # A listener that never accepts answers no more once its backlog is full.
+                for _ in range(4):
+                    filler = socket.socket()
+                    filler.setblocking(False)
+                    fillers.append(filler)
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(loop.sock_connect(filler, address), 0.1)
+                with pytest.raises(TimeoutError):
+                    await connect(
+                        f"127.0.0.1:{address[1]}", security=PLAIN, options=quick(connect=QUICK)
+                    )
+            finally:
+                for filler in fillers:
+                    filler.close()
+
+    run_on_asyncio(main())
 
 
 def test_using_a_stream_after_its_end_says_why() -> None:

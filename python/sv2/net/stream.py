@@ -86,7 +86,7 @@ class _Callbacks(asyncio.BufferedProtocol):
         self._stream._on_resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stream._on_lost(exc)
+        self._stream._on_lost()
 
 
 class Stream:
@@ -273,8 +273,6 @@ class Stream:
             raise StreamClosed(self._ended) from self._error
         if self.state in (State.CLOSED, State.REFUSED):
             raise StreamClosed(Ended.PEER_CLOSED)
-        if self._lost.done():
-            raise StreamClosed(Ended.LOST)
 
     async def _wait_for_data(self, deadline: float | None) -> None:
         waiter = self._waiter = self._loop.create_future()
@@ -550,12 +548,13 @@ class Stream:
         self._writing_paused = False
         self._wake_senders()
 
-    def _on_lost(self, exc: Exception | None) -> None:
+    def _on_lost(self) -> None:
         if self._ticker is not None:
             self._ticker.cancel()
         if self._connection.state not in (State.CLOSED, State.FAILED):
             self._connection.receive_eof()
-        if self._ended is None and exc is not None:
+        if self._ended is None:
+            # What came before can still be pulled.
             self._ended = Ended.LOST
         if not self._lost.done():
             self._lost.set_result(None)
