@@ -57,8 +57,8 @@ sv2_status sv2_message_encode_frame(uint8_t *out, size_t cap, size_t *len,
         return SV2_ERR_ARGUMENT;
     *len = 0;
     descriptor = sv2_find((uint16_t)((unsigned)message->id >> 8), (uint8_t)message->id);
-    if (descriptor == NULL ||
-        key(descriptor->extension_type, descriptor->message_type) != (unsigned)message->id)
+    if (descriptor == NULL
+        || key(descriptor->extension_type, descriptor->message_type) != (unsigned)message->id)
         return SV2_ERR_UNKNOWN;
     return sv2_frame_encode(descriptor, out, cap, len, &message->as);
 }
