@@ -16,7 +16,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 fuzz=tests/fuzz
 all=(decode roundtrip encode stream surface tlv hash glue)
-seconds=${1:?"usage: tests/fuzz/run.sh SECONDS [HARNESS...]"}
+if [ $# -eq 0 ]; then
+    echo "usage: tests/fuzz/run.sh SECONDS [HARNESS...]" >&2
+    exit 2
+fi
+seconds=$1
 shift
 harnesses=("$@")
 [ $# -gt 0 ] || harnesses=("${all[@]}")
@@ -74,6 +78,7 @@ object() { # SOURCE FLAGS...
     local source=$1 object
     shift
     object=$out/$(basename "$source" .c).o
+    rm -f "$object" # a compiler that fails must not leave an old one to be linked
     "${cc[@]}" "${warnings[@]}" "${compile[@]}" "$@" -c "$source" -o "$object"
     echo "$object"
 }
@@ -169,12 +174,12 @@ report() { # HARNESS FOUND CPU
 TIMEFORMAT='%U %S'
 findings=$out/findings
 mkdir -p "$findings"
-build_core
+build_core || exit 2
 status=0
 printf '%s, %s seconds each\n%-10s %12s %9s %8s  %-26s %s\n' "$engine" "$seconds" harness executions \
     exec/s 'CPU s' coverage findings
 for harness in "${harnesses[@]}"; do
-    build "$harness"
+    build "$harness" || exit 2
     log=$out/$harness.log
     found=none
     { time "run_$engine" "$harness" 2>/dev/null || found="see $log and $findings"; } 2>"$out/time"
