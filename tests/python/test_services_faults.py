@@ -325,6 +325,26 @@ def test_a_flood_over_the_rate_is_slowed_down_and_not_buffered(noise: bool) -> N
     run_on_asyncio(main())
 
 
+@NOISE
+def test_a_client_that_resets_while_it_is_being_answered_is_no_error_of_the_handler(
+    noise: bool,
+) -> None:
+    async def main() -> None:
+        async with scene(noise, MiningServerHandler()) as the_scene:
+            for _ in range(5):
+                flood = await the_scene.dial_open(Protocol.MINING)
+                for number in range(1_000):
+                    flood._connection.send(share(number))
+                flood._flush()
+                await flood.receive()
+                flood.abort()
+                await the_scene.witness_is_served()
+            await until(lambda: len(the_scene.service._sessions) == 1)
+            assert the_scene.service.stats.handler_errors == 0
+
+    run_on_asyncio(main())
+
+
 # Clients that leave in the middle of every step.
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 
 import pytest
 from connections import vector_messages
@@ -24,7 +25,7 @@ from servicing import (
 )
 from sv2.connection import Protocol
 from sv2.extensions import ExtensionPolicy, user_identity, user_identity_tlv
-from sv2.net import Ended, StreamClosed
+from sv2.net import Ended, KeepAlive, Options, StreamClosed
 from sv2.services import (
     Cause,
     Client,
@@ -493,6 +494,25 @@ def test_the_socket_of_a_handler_that_ignores_its_cancellation_is_freed(noise: b
             assert not service.clients
             handler.release.set()
             await until(lambda: "-1" in handler.heard)
+
+    run_on_asyncio(main())
+
+
+@NOISE
+@pytest.mark.parametrize("policy", [KeepAlive(idle=7, interval=3, count=2), None])
+def test_the_keepalive_policy_is_that_of_the_options(noise: bool, policy: KeepAlive | None) -> None:
+    async def main() -> None:
+        service = service_of(RecordingMining(), noise, options=Options(keepalive=policy))
+        async with service, client_of(service, noise):
+            await until(lambda: service.clients)
+            transport = service.clients[1].stream._transport
+            assert transport is not None
+            sock = transport.get_extra_info("socket")
+            on = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert bool(on) is (policy is not None)
+            if policy is not None and hasattr(socket, "TCP_KEEPIDLE"):
+                idle = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+                assert idle == policy.idle
 
     run_on_asyncio(main())
 

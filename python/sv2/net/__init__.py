@@ -28,13 +28,14 @@ received and unread (the socket is not read on), one frame of the limit of its p
 
 from sv2.net.client import connect, run
 from sv2.net.errors import Ended, QueueFull, SetupRefused, StreamClosed
-from sv2.net.options import Limits, Options, SlowReader, Timeouts
+from sv2.net.options import KeepAlive, Limits, Options, SlowReader, Timeouts
 from sv2.net.server import Handler, Server, ServerStats, serve
 from sv2.net.stream import Stream
 
 __all__ = [
     "Ended",
     "Handler",
+    "KeepAlive",
     "Limits",
     "Options",
     "QueueFull",

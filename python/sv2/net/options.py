@@ -45,6 +45,18 @@ class SlowReader(enum.Enum):
 
 
 @dataclass(frozen=True)
+class KeepAlive:
+    """TCP's own probes, which find a peer that is gone without a word. In whole seconds."""
+
+    idle: int = 60
+    """Silence before the first probe."""
+    interval: int = 15
+    """From one probe to the next."""
+    count: int = 4
+    """Probes without an answer until the connection is lost."""
+
+
+@dataclass(frozen=True)
 class Options:
     """How a stream behaves, on either side."""
 
@@ -53,6 +65,8 @@ class Options:
     """Bytes that may wait to be sent. A frame is queued when fewer wait, so a frame larger than
     this still goes out, and the queue never holds more than this and one frame."""
     slow_reader: SlowReader = SlowReader.DISCONNECT
+    keepalive: KeepAlive | None = field(default_factory=KeepAlive)
+    """None: no probes. Sv2 has no keepalive message of its own."""
     max_frame: int | None = None
     """Replaces :data:`sv2.connection.MAX_FRAME`."""
     engine: Engine | None = None

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 from sv2.connection import Connection, RemoteProtocolError, Role, State
 from sv2.extensions import retry_request
 from sv2.net.errors import Ended, QueueFull, SetupRefused, StreamClosed
-from sv2.net.options import Options, SlowReader
+from sv2.net.options import KeepAlive, Options, SlowReader
 from sv2.noise import Certificate, NoiseError
 from sv2_ffi import AnyMessage, Sv2Error, Tlv
 from sv2_ffi.common import SetupConnection, SetupConnectionError, SetupConnectionSuccess
@@ -23,8 +23,6 @@ from sv2_ffi.extensions import RequestExtensions, RequestExtensionsError, Reques
 _READ_SIZE = 32768
 # Messages that arrive while an answer is awaited are kept for receive(), up to this many.
 _MAX_SET_ASIDE = 64
-# TCP's own probes find a peer that is gone without a word: after 60 s of silence, within 60 more.
-_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 def _expire(waiter: asyncio.Future[None]) -> None:
@@ -32,14 +30,19 @@ def _expire(waiter: asyncio.Future[None]) -> None:
         waiter.set_exception(TimeoutError("no message in time"))
 
 
-def _keep_alive(transport: asyncio.Transport) -> None:
+def _keep_alive(transport: asyncio.Transport, policy: KeepAlive) -> None:
     shared = transport.get_extra_info("socket")
     if shared is None:
         return
+    wanted = {
+        "TCP_KEEPIDLE": policy.idle,
+        "TCP_KEEPINTVL": policy.interval,
+        "TCP_KEEPCNT": policy.count,
+    }
     # A duplicate of the descriptor, because not every loop's socket object takes options.
     with socket.socket(fileno=socket.dup(shared.fileno())) as handle:
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _KEEPALIVE.items():
+        for name, value in wanted.items():
             if hasattr(socket, name):
                 handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
@@ -486,7 +489,8 @@ class Stream:
             self._peer = (str(peer[0]), int(peer[1]))
         high = self._options.max_queued
         transport.set_write_buffer_limits(high=max(0, high - 1), low=high // 2)
-        _keep_alive(transport)
+        if self._options.keepalive is not None:
+            _keep_alive(transport, self._options.keepalive)
         if not self._owner._made(self):
             transport.abort()
             return

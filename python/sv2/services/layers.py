@@ -57,6 +57,8 @@ def log_messages(level: int = logging.DEBUG) -> Layer:
     def layer(inner: Handle) -> Handle:
         async def handle(peer: Peer, message: AnyMessage) -> Reply:
             reply = await inner(peer, message)
+            if not logger.isEnabledFor(level):
+                return reply
             names = ",".join(type(answer).__name__ for answer in replies(reply)) or None
             name = type(message).__name__
             log_event(logger, level, "handled", peer=peer.id, message=name, reply=names)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sv2.address import Address
 from sv2.connection import Protocol
-from sv2.net import Stream
+from sv2.net import Stream, StreamClosed
 from sv2.services.errors import End
 from sv2_ffi import AnyMessage, Message, Tlv, UnknownMessage
 from sv2_ffi.common import Reconnect, SetupConnection
@@ -47,6 +47,7 @@ class Peer:
         self._busy_since: float | None = None
         self._overdue = False
         self._leaving = False
+        self._unreachable = False
         self._last_message = asyncio.get_running_loop().time()
         self._verdict: End | None = None
 
@@ -89,11 +90,24 @@ class Peer:
         :class:`~sv2.net.StreamClosed`, :class:`~sv2.connection.LocalProtocolError` or
         :class:`sv2_ffi.EncodeError`, and then nothing was sent.
         """
-        await self.stream.send(message, tlvs)
+        try:
+            await self.stream.send(message, tlvs)
+        except StreamClosed:
+            self._unreachable = True
+            raise
 
     def send_nowait(self, message: AnyMessage, tlvs: Iterable[Tlv] = ()) -> None:
         """Queue a message at once. A full queue ends the connection (``Options.slow_reader``)."""
-        self.stream.send_nowait(message, tlvs)
+        try:
+            self.stream.send_nowait(message, tlvs)
+        except StreamClosed:
+            self._unreachable = True
+            raise
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether nothing can be sent any more. What came before is still handled."""
+        return self._unreachable or self.stream.ended is not None
 
     async def close(self) -> None:
         """End the connection: what is queued goes out, nothing more is handled."""
@@ -131,7 +145,7 @@ class Upstream(Peer):
         """As :meth:`Peer.send`; waits also while extensions are being negotiated, when nothing
         else may be sent (extensions/0x0001)."""
         async with self._gate:
-            await self.stream.send(message, tlvs)
+            await super().send(message, tlvs)
 
     async def negotiate(self, wanted: frozenset[int]) -> frozenset[int]:
         """Ask for extensions, and give those that are active then. For the service, in its turn:

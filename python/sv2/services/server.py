@@ -242,7 +242,7 @@ class Sv2ServerService(Service[Client, ServerHandler]):
         """The answer of the layers, or of :meth:`_negotiate` within them."""
         try:
             answer = await self._guard(client, self._stack(client, request))
-        except (Disconnect, StreamClosed):
+        except Disconnect:
             raise
         except Exception as error:
             self._note_error(client, type(request).__name__, error)

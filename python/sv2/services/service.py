@@ -72,6 +72,11 @@ def cause_of(error: BaseException, verdict: End | None) -> End:
     return Cause.HANDLER_FAILED
 
 
+def _is_loss_of(peer: Peer, error: Exception) -> bool:
+    """Whether ``error`` says that this peer is gone, and not another one."""
+    return isinstance(error, StreamClosed) and peer.unreachable
+
+
 def _forget_cancellation(task: asyncio.Task[Any] | None) -> None:
     """A cancellation of ours ends here: the task goes on."""
     if sys.version_info >= (3, 11) and task is not None:
@@ -291,19 +296,22 @@ class Service(Generic[PeerT, HandlerT]):
         try:
             reply = await self._guard(peer, handler.on_connect(peer))
             await self._send(peer, reply)
-        except (Disconnect, StreamClosed):
+        except Disconnect:
             raise
         except Exception as error:
+            if _is_loss_of(peer, error):
+                raise
             self._note_error(peer, "on_connect", error)
             raise Disconnect(cause=Cause.HANDLER_FAILED) from error
 
     async def _farewell(self, peer: PeerT, handler: HandlerT) -> None:
         try:
             await self._guard(peer, handler.on_disconnect(peer))
-        except (StreamClosed, Disconnect):
+        except Disconnect:
             pass
         except Exception as error:
-            self._note_error(peer, "on_disconnect", error)
+            if not _is_loss_of(peer, error):
+                self._note_error(peer, "on_disconnect", error)
 
     async def _deliver(self, peer: PeerT, message: AnyMessage) -> None:
         """Handle one message and send the reply. Raises Disconnect to end the session."""
@@ -314,7 +322,7 @@ class Service(Generic[PeerT, HandlerT]):
             except Disconnect:
                 raise
             except Exception as error:
-                if isinstance(error, StreamClosed) and peer.stream.ended is not None:
+                if _is_loss_of(peer, error):
                     return  # receive() has what is still here of this peer, and then says why
                 self._note_error(peer, type(message).__name__, error)
                 await self._judge(peer, message, error)
