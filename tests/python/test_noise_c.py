@@ -224,6 +224,30 @@ def test_a_long_run_of_the_fuzz_harness_finds_nothing() -> None:
     fuzz(60, "")
 
 
+# What the documents say.
+
+
+def test_the_example_in_the_docs_compiles_as_it_stands(tmp_path: Path) -> None:
+    flags = available(noise_native.provider_flags, "openssl")
+    (code,) = re.findall(r"```c\n(.*?)```", (ROOT / "docs/noise-c.md").read_text(), re.DOTALL)
+    source = tmp_path / "client.c"
+    source.write_text(code)
+    include = f"-I{ROOT / 'include'}"
+    for compiler in CLANG_OR_GCC:
+        arguments = (compiler, *noise_native.WARNINGS, include, "-c", str(source))
+        available(
+            noise_native.compile_c,
+            *(*arguments, "-o", str(tmp_path / "client.o"), *flags[:1]),
+        )
+
+
+@pytest.mark.parametrize("header", ["noise", "noise_openssl", "noise_mbedtls"])
+def test_the_headers_are_c_plus_plus_too(header: str) -> None:
+    path = ROOT / "include" / "libsv2" / f"{header}.h"
+    flags = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only")
+    available(noise_native.compile_c, "g++", *flags, "-x", "c++", str(path))
+
+
 # What it costs a device.
 
 FLASH_LIMIT = 4096
