@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator

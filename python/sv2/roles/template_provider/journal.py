@@ -43,7 +43,11 @@ class Journal:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _locked(folder / LOCK)
         for leftover in folder.glob(f"*{UNFINISHED}"):
-            leftover.unlink()
+            # Whole where the process ended between writing and naming it.
+            if _read(leftover) is not None:
+                leftover.rename(leftover.with_suffix(PENDING))
+            else:
+                leftover.unlink()
 
     def close(self) -> None:
         """Let another process have the folder."""

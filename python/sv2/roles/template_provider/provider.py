@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sv2.net import QueueFull, StreamClosed
@@ -224,58 +224,61 @@ class TemplateProvider(TemplateDistributionServerHandler):
 
     def _bring_up_to_date(self, client: Client, state: _State) -> None:
         """Queue what the client is to know now. Does nothing where it knows or is behind."""
-        if state.constraints is None or state.behind:
+        if state.behind:
             return
-        try:
-            found = self._template_for(state.constraints)
-            if found is None:
+        messages = self._due(client, state)
+        for position, message in enumerate(messages):
+            try:
+                client.send_nowait(message)
+            except QueueFull:
+                state.behind = True
+                assert self._service is not None
+                self._service.spawn(self._catch_up(client, state, messages[position:]), "catch up")
                 return
-            feed, template = found
-            if template.work != state.ledger.work:
-                self._send_pair(client, state, feed, template)
-            elif template.fees - state.ledger.fees >= self._settings.fee_threshold:
-                self._send_template(client, state, template, future=False)
-            else:
-                return
-            state.ledger.fees = template.fees
-        except QueueFull:
-            self._catch_up_later(client, state)
-        except StreamClosed:
-            pass  # its session ends by itself
-        except NoRoom:
-            self.stats.no_room += 1
-            client.stream.abort()
+            except StreamClosed:
+                return  # its session ends by itself
 
-    def _send_template(
-        self, client: Client, state: _State, template: Template, *, future: bool
-    ) -> int:
-        template_id = next(self._ids)
-        client.send_nowait(template.new_template(template_id, future=future))
-        state.ledger.add(template_id, template)
-        self.stats.templates["future" if future else "current"] += 1
-        return template_id
-
-    def _send_pair(self, client: Client, state: _State, feed: Feed, template: Template) -> None:
-        template_id = self._send_template(client, state, template, future=True)
-        client.send_nowait(template.set_new_prev_hash(template_id, feed.header_time))
-        state.ledger.work = template.work
-        self.stats.prev_hashes += 1
-
-    def _catch_up_later(self, client: Client, state: _State) -> None:
-        state.behind = True
-        assert self._service is not None
-        self._service.spawn(self._catch_up(client, state), "catch up")
-
-    async def _catch_up(self, client: Client, state: _State) -> None:
-        """Wait for room in a slow reader's queue. One that reads nothing is ended by the stream's
-        own time limit, which ends this too."""
+    async def _catch_up(
+        self, client: Client, state: _State, messages: Sequence[AnyMessage]
+    ) -> None:
+        """Tell a slow reader what it missed, as it makes room: the newest, not what came between.
+        One that reads nothing is ended by the stream's own time limit, which ends this too."""
         try:
-            await client.stream.drain()
+            while messages:
+                for message in messages:
+                    await client.send(message)
+                messages = self._due(client, state)
         except StreamClosed:
             return
         state.behind = False
         self.stats.caught_up += 1
-        self._bring_up_to_date(client, state)
+
+    def _due(self, client: Client, state: _State) -> Sequence[AnyMessage]:
+        """What the client does not know and is to hear, noted as told."""
+        if state.constraints is None:
+            return ()
+        try:
+            found = self._template_for(state.constraints)
+        except NoRoom:
+            self.stats.no_room += 1
+            client.stream.abort()
+            return ()
+        if found is None:
+            return ()
+        feed, template = found
+        ledger = state.ledger
+        future = template.work != ledger.work
+        if not future and template.fees - ledger.fees < max(1, self._settings.fee_threshold):
+            return ()
+        template_id = next(self._ids)
+        ledger.add(template_id, template)
+        ledger.work, ledger.fees = template.work, template.fees
+        self.stats.templates["future" if future else "current"] += 1
+        messages: list[AnyMessage] = [template.new_template(template_id, future=future)]
+        if future:
+            messages.append(template.set_new_prev_hash(template_id, feed.header_time))
+            self.stats.prev_hashes += 1
+        return messages
 
     # Requests and solutions.
 
