@@ -21,19 +21,17 @@ CLASSES = list(sv2_ffi.MESSAGES.values())
 EVERY_CLASS = pytest.mark.parametrize(
     "cls", CLASSES, ids=lambda cls: f"{cls.__module__[8:]}.{cls.name}"
 )
-PER_CLASS = max(5, EXAMPLES // 5)
 BITS = {"U8": 8, "U16": 16, "U32": 32, "U64": 64}
 # Lengths beyond these are rare in what hypothesis makes and slow to make.
 LIMITS = {"B0_32": 32, "B0_255": 255, "B0_64K": 400, "B0_16M": 400}
 
-settings.register_profile(
-    "sv2",
+TRY = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=EXAMPLES == 100,  # the same in every run, unless more is asked for
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.load_profile("sv2")
+TRY_EACH = settings(TRY, max_examples=max(5, EXAMPLES // 5))
 
 
 # --- making messages ------------------------------------------------------------------------------
@@ -133,7 +131,7 @@ def attempt(call: Callable[[], Result]) -> Result | sv2_ffi.Sv2Error:
 
 
 @EVERY_CLASS
-@settings(max_examples=PER_CLASS)
+@TRY_EACH
 @given(data=st.data())
 def test_a_message_of_any_values_encodes_and_decodes_to_itself(
     cls: type[Message], data: st.DataObject
@@ -152,7 +150,7 @@ def test_a_message_of_any_values_encodes_and_decodes_to_itself(
 
 
 @EVERY_CLASS
-@settings(max_examples=PER_CLASS)
+@TRY_EACH
 @given(data=st.data())
 def test_a_message_with_any_thing_in_a_field_encodes_or_raises_encode_error(
     cls: type[Message], data: st.DataObject
@@ -176,6 +174,7 @@ def test_the_flat_form_has_room_for_every_message() -> None:
         assert sum("B0_16M" in field.type for field in cls.FIELDS) <= 1
 
 
+@TRY
 @given(message=MESSAGES | unknown_messages(), tlvs=TLVS)
 def test_tlvs_travel_behind_any_message(message: AnyMessage, tlvs: list[Tlv]) -> None:
     frame = sv2_ffi.encode(message, tlvs)
@@ -189,6 +188,7 @@ def test_tlvs_travel_behind_any_message(message: AnyMessage, tlvs: list[Tlv]) ->
     assert sv2_ffi.encode(decoded) == sv2_ffi.encode(message)
 
 
+@TRY
 @given(data=st.binary(max_size=200))
 def test_tlvs_are_the_longest_start_that_is_tlvs(data: bytes) -> None:
     def wire(tlv: Tlv) -> bytes:
@@ -200,6 +200,7 @@ def test_tlvs_are_the_longest_start_that_is_tlvs(data: bytes) -> None:
     assert len(rest) < 5 or int.from_bytes(rest[3:5], "little") > len(rest) - 5
 
 
+@TRY
 @given(header=st.tuples(numbers(16), numbers(8), numbers(24)))
 def test_any_six_bytes_are_a_header(header: tuple[int, int, int]) -> None:
     raw = bytes(sv2_ffi.FrameHeader(*header))
@@ -221,6 +222,7 @@ def check_decoded(message: AnyMessage, frame: bytes) -> None:
     assert all(a == b or a == b & 1 for a, b in zip(again[size:], frame[size:], strict=True))
 
 
+@TRY
 @given(frame=st.binary(max_size=120) | mutated_frames())
 def test_any_bytes_decode_or_raise_decode_error(frame: bytes) -> None:
     match attempt(lambda: sv2_ffi.decode(frame)):
@@ -233,6 +235,7 @@ def test_any_bytes_decode_or_raise_decode_error(frame: bytes) -> None:
             check_decoded(message, frame)
 
 
+@TRY
 @given(
     numbers_of=st.sampled_from(list(sv2_ffi.MESSAGES)) | st.tuples(numbers(16), numbers(8)),
     channel=st.sampled_from([0, 0x8000]),
@@ -309,6 +312,7 @@ WHOLE_FRAMES = st.lists(
 )
 
 
+@TRY
 @given(frames=WHOLE_FRAMES, limit=st.integers(6, 2000), data=st.data())
 def test_a_stream_gives_the_same_however_it_is_split(
     frames: list[bytes], limit: int, data: st.DataObject
@@ -320,6 +324,7 @@ def test_a_stream_gives_the_same_however_it_is_split(
     assert decoder.pending == 0
 
 
+@TRY
 @given(stream=st.binary(max_size=300), limit=st.integers(6, 200), data=st.data())
 def test_any_stream_gives_messages_or_decode_errors_and_holds_no_more_than_the_limit(
     stream: bytes, limit: int, data: st.DataObject
@@ -331,6 +336,7 @@ def test_any_stream_gives_messages_or_decode_errors_and_holds_no_more_than_the_l
         assert decoder.pending < limit
 
 
+@TRY
 @given(frames=WHOLE_FRAMES.filter(len), data=st.data())
 def test_what_is_fed_is_taken_at_once_and_comes_out_when_it_is_asked_for(
     frames: list[bytes], data: st.DataObject
