@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from connections import AUTHORITY, IDENTITY, OTHER_AUTHORITY, POLICY, STATIC, vector_messages
-from networking import NOISE, listen, quick, run_on_asyncio, until
+from networking import NOISE, PATIENCE, listen, quick, run_on_asyncio, until
 from servicing import other_tasks, server_config, share
 from sv2.address import Address
 from sv2.connection import PLAIN, Protocol
-from sv2.net import Ended, Server, SetupRefused, Stream, StreamClosed, serve
+from sv2.net import Ended, Options, Server, SetupRefused, Stream, StreamClosed, Timeouts, serve
 from sv2.noise import CertificateError, CertificatePolicy, ServerIdentity
 from sv2.services import (
     Backoff,
@@ -648,6 +648,83 @@ def test_reconnect_to_another_port_is_obeyed(noise: bool) -> None:
                 assert handler.upstreams[1].endpoint == Address("127.0.0.1", second.port)
                 assert heard == [Reconnect("", second.port)]
                 assert handler.messages == []
+
+    run_on_asyncio(main())
+
+
+@NOISE
+def test_reconnect_does_not_wait_for_the_old_server_nor_for_a_handler_that_fails(
+    noise: bool,
+) -> None:
+    class Failing(RecordingMining):
+        async def on_reconnect(self, upstream: Upstream, message: Reconnect) -> None:
+            raise RuntimeError
+
+    async def main() -> None:
+        holding = asyncio.Event()
+
+        async def hold(stream: Stream) -> None:
+            await drop(stream)
+            await stream.send(Reconnect("", second.port))
+            await holding.wait()
+
+        async with scripted(noise, stay) as second, scripted(noise, hold) as first:
+            handler = Failing()
+            # A client that waits for the old server's end would be late for this test.
+            options = Options(timeouts=Timeouts(close=10 * PATIENCE))
+            async with miner(noise, [first.port], handler, options=options) as client:
+                await until(lambda: len(handler.upstreams) == 2)
+                upstream = await client.connected(Protocol.MINING)
+                assert upstream.endpoint.port == second.port
+                assert client.stats.handler_errors == 1
+                holding.set()
+
+    run_on_asyncio(main())
+
+
+@NOISE
+def test_a_solution_is_submitted_and_reaches_the_provider(noise: bool) -> None:
+    class Provider(TemplateDistributionServerHandler):
+        def __init__(self) -> None:
+            self.solutions: list[td.SubmitSolution] = []
+
+        async def on_submit_solution(self, client: Any, message: td.SubmitSolution) -> Reply:
+            self.solutions.append(message)
+            return None
+
+    async def main() -> None:
+        provider = Provider()
+        async with Sv2ServerService(server_config(noise), template_distribution=provider) as tp:
+            there = ClientConfig(template_distribution=upstreams(noise, tp.port))
+            solution = td.SubmitSolution(1, 2, 3, 4, bytes(65_000))
+            async with Sv2ClientService(there, template_distribution=RecordingTemplates()) as pool:
+                await pool.connected(Protocol.TEMPLATE_DISTRIBUTION)
+                await pool.send(Protocol.TEMPLATE_DISTRIBUTION, solution)
+            # Sent, and at once stopped: what was queued went out.
+            await until(lambda: provider.solutions)
+            assert provider.solutions == [solution]
+
+    run_on_asyncio(main())
+
+
+@NOISE
+def test_a_client_whose_connection_is_gone_is_not_connected(noise: bool) -> None:
+    async def main() -> None:
+        states: list[bool] = []
+
+        class Watching(RecordingMining):
+            async def on_disconnect(self, peer: Upstream) -> None:
+                states.append(client.is_connected(Protocol.MINING))
+                with pytest.raises(NotConnected):
+                    await client.send(Protocol.MINING, share())
+                await super().on_disconnect(peer)
+
+        async with scripted(noise, drop, stay) as server:
+            handler = Watching()
+            client = miner(noise, [server.port], handler)
+            async with client:
+                await until(lambda: handler.heard == ["+1", "-1", "+2"])
+                assert states == [False]
 
     run_on_asyncio(main())
 

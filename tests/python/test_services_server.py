@@ -517,6 +517,34 @@ def test_the_keepalive_policy_is_that_of_the_options(noise: bool, policy: KeepAl
     run_on_asyncio(main())
 
 
+@NOISE
+def test_the_socket_is_freed_when_on_disconnect_ignores_its_cancellation(noise: bool) -> None:
+    class Clinging(RecordingMining):
+        def __init__(self) -> None:
+            super().__init__()
+            self.release = asyncio.Event()
+
+        async def on_disconnect(self, peer: Client) -> None:
+            while not self.release.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self.release.wait()
+            self.heard.append("let go")
+
+    async def main() -> None:
+        handler = Clinging()
+        service = service_of(handler, noise, handler_timeout=0.05)
+        async with service, client_of(service, noise) as stream:
+            await until(lambda: service.clients)
+            await stream.send(mining.SetTarget(1, bytes(32)))
+            assert isinstance(await reason_of_end(stream), StreamClosed)
+            await until(lambda: not service._net().streams)
+            handler.release.set()
+            await until(lambda: "let go" in handler.heard)
+            await until(lambda: not service._sessions)
+
+    run_on_asyncio(main())
+
+
 # The beginning and the end.
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NoReturn
 
 from sv2.address import Address
 from sv2.connection import ClientSecurity, Plain, Protocol
@@ -252,6 +253,7 @@ class Sv2ClientService(Service[Upstream, ClientHandler]):
             sibling=sibling,
         )
         self.config = config
+        self._closing: set[asyncio.Task[None]] = set()
 
     # Its life.
 
@@ -363,11 +365,17 @@ class Sv2ClientService(Service[Upstream, ClientHandler]):
         upstream = Upstream(next(self._numbers), stream, protocol, target.address)
         try:
             await self._session(upstream)
-            await stream.close()
         finally:
-            link.settle(None)
-            stream.abort()
+            # Not waited for here: the next connection need not wait for the end of this one.
+            closing = asyncio.get_running_loop().create_task(stream.close(), name="sv2 close")
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
         return upstream
+
+    async def _close_net(self) -> None:
+        if self._closing:
+            # Each is bounded by options.timeouts.close.
+            await asyncio.wait(self._closing)
 
     def _moved(self, target: _Target, upstream: Upstream) -> _Target | None:
         message = upstream.moved_to
@@ -430,14 +438,22 @@ class Sv2ClientService(Service[Upstream, ClientHandler]):
             case SetupConnectionError():
                 raise Disconnect(cause=Cause.REFUSED)
             case Reconnect():
-                await self._handler_of(peer).on_reconnect(peer, message)
-                peer.moved_to = message
-                raise Disconnect(cause=Cause.RECONNECT)
+                await self._reconnect(peer, message)
             case ChannelEndpointChanged():
                 return await self._endpoint_changed(peer, message)
             case RequestExtensionsSuccess() | RequestExtensionsError():
                 return None  # an answer that came after we had stopped waiting for it
         return await self._handler_of(peer).handle(peer, message)
+
+    async def _reconnect(self, peer: Upstream, message: Reconnect) -> NoReturn:
+        peer.moved_to = message
+        try:
+            await self._handler_of(peer).on_reconnect(peer, message)
+        except Disconnect:
+            pass
+        except Exception as error:
+            self._note_error(peer, "Reconnect", error)
+        raise Disconnect(cause=Cause.RECONNECT)
 
     async def _endpoint_changed(self, peer: Upstream, message: ChannelEndpointChanged) -> Reply:
         """The connection has dropped what was agreed on (spec 3.6.4): agree anew."""
@@ -451,3 +467,6 @@ class Sv2ClientService(Service[Upstream, ClientHandler]):
         peer.since = self.config.backoff.clock()
         link.error = None
         link.settle(peer)
+
+    def _on_gone(self, peer: Upstream) -> None:
+        self._links[peer.protocol].settle(None)

@@ -46,6 +46,7 @@ class Peer:
         self._worker: asyncio.Task[Any] | None = None
         self._busy_since: float | None = None
         self._overdue = False
+        self._abandoned = False
         self._leaving = False
         self._unreachable = False
         self._last_message = asyncio.get_running_loop().time()

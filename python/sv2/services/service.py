@@ -258,6 +258,7 @@ class Service(Generic[PeerT, HandlerT]):
                 _forget_cancellation(peer._task)
         finally:
             self._peers.pop(peer.id, None)
+            self._on_gone(peer)
             peer.ended = peer.ended or Cause.HANDLER_FAILED
             self.stats.ended[peer.ended] += 1
             self._log_peer(logging.INFO, "ended", peer, cause=peer.ended, note=note or None)
@@ -291,6 +292,9 @@ class Service(Generic[PeerT, HandlerT]):
 
     def _on_ready(self, peer: PeerT) -> None:
         """``on_connect`` is done."""
+
+    def _on_gone(self, peer: PeerT) -> None:
+        """The session is over, ``on_disconnect`` comes next."""
 
     async def _greet(self, peer: PeerT, handler: HandlerT) -> None:
         try:
@@ -397,10 +401,11 @@ class Service(Generic[PeerT, HandlerT]):
             self._log_peer(logging.ERROR, "handler-timeout", peer, seconds=limit)
             if peer._worker is not None:
                 peer._worker.cancel()
-        elif busy > 2 * limit and peer.ended is None:
+        elif busy > 2 * limit and not peer._abandoned:
             # It ignores its cancellation. The task is its own; the socket is ours to free.
             self._log_peer(logging.ERROR, "handler-stuck", peer)
-            peer.ended = Cause.HANDLER_TIMEOUT
+            peer._abandoned = True
+            peer.ended = peer.ended or Cause.HANDLER_TIMEOUT
             peer.stream.abort()
             self._peers.pop(peer.id, None)
 
