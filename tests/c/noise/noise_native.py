@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -123,6 +124,17 @@ def build(provider: str, folder: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def receive_exactly(sock: socket.socket, size: int) -> bytes:
+    """``size`` bytes of a socket, whatever pieces they come in; its time-out bounds each wait."""
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        if not piece:
+            raise EOFError(f"the peer closed after {len(data)} of {size} bytes")
+        data += piece
+    return data
 
 
 class Native:
