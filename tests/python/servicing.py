@@ -109,9 +109,11 @@ def close_channel() -> CloseChannel:
 
 
 def other_tasks() -> set[asyncio.Task[Any]]:
-    """The tasks of this loop but for the test's own and the one that bounds it."""
+    """The tasks of this loop but for the test's own and those that run and bound it."""
+    runners = ("run_on_", "run.<locals>.wrapper")  # the latter is uvloop's
     return {
         task
         for task in asyncio.all_tasks()
-        if task is not asyncio.current_task() and "bounded" not in repr(task.get_coro())
+        if task is not asyncio.current_task()
+        and not any(runner in repr(task.get_coro()) for runner in runners)
     }

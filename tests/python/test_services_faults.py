@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from networking import NOISE, quick, reason_of_end, run_on_asyncio, until
+from networking import NOISE, ON_EACH_LOOP, RunLoop, quick, reason_of_end, run_on_asyncio, until
 from servicing import (
     RecordingTemplates,
     client_of,
@@ -196,14 +196,17 @@ MISDEEDS = [
 ]
 
 
+@ON_EACH_LOOP
 @NOISE
 @pytest.mark.parametrize("misdeed", MISDEEDS, ids=lambda misdeed: misdeed.__name__)
-def test_a_client_that_breaks_the_rules_harms_only_itself(noise: bool, misdeed: Misdeed) -> None:
+def test_a_client_that_breaks_the_rules_harms_only_itself(
+    run: RunLoop[None], noise: bool, misdeed: Misdeed
+) -> None:
     async def main() -> None:
         async with scene(noise) as the_scene:
             await misdeed(the_scene)
 
-    run_on_asyncio(main())
+    run(main())
 
 
 class Chatty(MiningServerHandler):
@@ -532,8 +535,9 @@ def test_handlers_that_raise_hang_or_are_slow_hold_up_only_their_own_client(nois
     run_on_asyncio(main())
 
 
+@ON_EACH_LOOP
 @NOISE
-def test_a_hundred_clients_at_once_are_served_and_gone(noise: bool) -> None:
+def test_a_hundred_clients_at_once_are_served_and_gone(run: RunLoop[None], noise: bool) -> None:
     async def main() -> None:
         async with scene(noise) as the_scene:
 
@@ -547,7 +551,7 @@ def test_a_hundred_clients_at_once_are_served_and_gone(noise: bool) -> None:
             await asyncio.gather(*(visit(number) for number in range(100)))
             assert the_scene.service.stats.connected == 101
 
-    run_on_asyncio(main())
+    run(main())
 
 
 @NOISE
