@@ -19,7 +19,9 @@ from embit.script import Witness  # type: ignore[import-untyped]
 from embit.transaction import Transaction  # type: ignore[import-untyped]
 
 __all__ = [
+    "COMMITMENT_PREFIX",
     "COMMITMENT_SIZE",
+    "HASH_SIZE",
     "HEADER_SIZE",
     "Coinbase",
     "CoinbaseFault",
@@ -34,8 +36,9 @@ __all__ = [
 ]
 
 HEADER_SIZE = 80
+HASH_SIZE = 32
 COMMITMENT_PREFIX = bytes.fromhex("6a24aa21a9ed")
-COMMITMENT_SIZE = len(COMMITMENT_PREFIX) + 32
+COMMITMENT_SIZE = len(COMMITMENT_PREFIX) + HASH_SIZE
 WITNESS_RESERVED_VALUE = bytes(32)
 COINBASE_INPUT = (bytes(32), 0xFFFFFFFF)
 

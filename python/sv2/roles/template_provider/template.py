@@ -7,7 +7,9 @@ from itertools import compress
 
 from sv2.node import BlockTemplate, target_from_bits
 from sv2.roles.template_provider.blocks import (
+    COMMITMENT_PREFIX,
     COMMITMENT_SIZE,
+    HASH_SIZE,
     commitment_output,
     commitment_script,
     height_prefix,
@@ -162,14 +164,28 @@ def snapshot_of(template: BlockTemplate, number: int, known: dict[bytes, bytes])
     return Snapshot(number, work, template.height, template.minimum_time, current, data)
 
 
+def script_of_commitment(template: BlockTemplate) -> bytes | None:
+    """The scriptPubKey of the node's witness commitment. Bitcoin Core gives the script, btcd the
+    hash that belongs in it."""
+    given = template.witness_commitment
+    if given is not None and len(given) == HASH_SIZE:
+        return COMMITMENT_PREFIX + given
+    return given
+
+
+def is_commitment(script: bytes) -> bool:
+    """Whether a scriptPubKey commits to witnesses (BIP141)."""
+    return len(script) >= COMMITMENT_SIZE and script.startswith(COMMITMENT_PREFIX)
+
+
 def check_usable(template: BlockTemplate) -> None:
     """Raise `UnusableTemplate` for what would make us build invalid blocks."""
     for rule in template.rules:
         if rule.startswith("!") and rule[1:] not in KNOWN_RULES:
             raise UnusableTemplate("the node's template has a consensus rule unknown to us")
-    commitment = template.witness_commitment
-    if commitment is not None and len(commitment) < COMMITMENT_SIZE:
-        raise UnusableTemplate("the node's witness commitment is too short")
+    script = script_of_commitment(template)
+    if script is not None and not is_commitment(script):
+        raise UnusableTemplate("the node's witness commitment is none")
     if not template.target > 0:
         raise UnusableTemplate("the node's nBits stands for no target")
     if template.fees > template.coinbase_value:
@@ -202,9 +218,9 @@ def build_template(
     """
     positions = select(template, budget_of(template, constraints))
     if positions is None:
-        return whole or _template_of(template, snapshot, template.witness_commitment, None)
-    script = template.witness_commitment
-    if script is not None:
+        return whole or _template_of(template, snapshot, script_of_commitment(template), None)
+    script = None
+    if template.witness_commitment is not None:
         script = commitment_script([template.transactions[p].wtxid for p in positions])
     return _template_of(template, snapshot, script, positions)
 
