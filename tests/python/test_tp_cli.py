@@ -152,11 +152,29 @@ def test_tp_says_why_it_cannot_start(tmp_path: Path) -> None:
                 (["--listen=0.0.0.0:0", "--plain"], "loopback"),
                 ([f"--authority-key={tmp_path / 'none'}"], "No such file"),
                 (["--rpc-url=ftp://x"], "http"),
+                ([f"--datadir={node.cookie_path}"], "exists"),
             ]:
                 async with program("tp", *options(node, tmp_path, *more)) as provider:
                     _, err = await asyncio.wait_for(provider.communicate(), 20)
                     assert provider.returncode == 1
                     assert reason in err.decode().replace("\n", " ")
+
+    run(scenario())
+
+
+def test_wrong_credentials_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SV2_TP_RPC_PASSWORD", "sesame-7")
+
+    async def scenario() -> None:
+        async with running_node(tmp_path) as node:
+            given = [o for o in options(node, tmp_path) if not o.startswith("--rpc-cookie")]
+            async with program("tp", *given, "--rpc-user=me") as provider:
+                _, err = await asyncio.wait_for(provider.communicate(), 20)
+                assert provider.returncode == 1
+                assert "401" in err.decode()
+                assert "sesame" not in err.decode()
 
     run(scenario())
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from regtest_helpers import recorded_node, run, running_node, until
 from sv2.net import StreamClosed
+from sv2.node import BlockTemplate
 from sv2.noise import CertificatePolicy
+from sv2.roles.template_provider import SubmitSettings
 from sv2.roles.template_provider.blocks import Coinbase, block_header, merkle_root, sha256d
 from sv2.roles.template_provider.ledger import CURRENT_KEPT
 from sv2.testing.node import Fault, FaultKind, RegtestNode, op_true_script
@@ -97,6 +101,87 @@ def test_small_rises_of_fees_are_not_told(tmp_path: Path) -> None:
             update = await client.next()
             assert isinstance(update, NewTemplate)
             assert not update.future_template
+
+    run(scenario())
+
+
+def test_a_threshold_of_nothing_still_needs_a_rise(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            recorded_node(tmp_path, **ZMQ) as node,
+            provider_on(node.rpc_url, node.cookie_path, tmp_path, fee_threshold=0) as app,
+            template_client(app.service.port) as client,
+        ):
+            await client.pair()
+            fetched = app.provider.source.stats.fetched
+            await until(lambda: app.provider.source.stats.fetched >= fetched + 3)
+            assert app.provider.stats.templates == {"future": 1}
+
+    run(scenario())
+
+
+def test_other_bits_on_the_same_tip_are_told_as_new_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with (
+            recorded_node(tmp_path) as node,
+            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+            template_client(app.service.port) as client,
+        ):
+            first, _ = await client.pair()
+            ask = app.node.block_template
+
+            async def easier(**options: Any) -> BlockTemplate:
+                return dataclasses.replace(await ask(**options), bits=0x1F7FFFFF)
+
+            monkeypatch.setattr(app.node, "block_template", easier)
+            _, previous = await client.pair()
+            assert previous.prev_hash == tip_of(node)
+            assert previous.n_bits == 0x1F7FFFFF
+            assert int.from_bytes(previous.target, "little") == 0x7FFFFF << 8 * 28
+            stale = await client.data(first.template_id)
+            assert stale == RequestTransactionDataError(first.template_id, "stale-template-id")
+
+    run(scenario())
+
+
+def test_a_solution_that_rolls_what_it_may_not_is_submitted_with_a_remark(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with (
+            recorded_node(tmp_path) as node,
+            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+            template_client(app.service.port) as client,
+        ):
+            template, previous = await client.pair()
+            template.version ^= 1
+            await client.stream.send(solve(template, previous))
+            await until(lambda: app.submitter.fates["accepted"] == 1)
+            assert [r.remarks for r in caplog.records if hasattr(r, "remarks")] == ["version-bits"]
+
+    with caplog.at_level("WARNING"):
+        run(scenario())
+
+
+def test_more_blocks_than_may_wait_are_not_taken(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            recorded_node(tmp_path) as node,
+            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+            template_client(app.service.port) as client,
+        ):
+            template, previous = await client.pair()
+            app.submitter._settings = SubmitSettings(max_pending=3)
+            node.faults.add(Fault(FaultKind.HTTP, method="submitblock", status=503))
+            for _ in range(5):
+                await client.submit(template)
+            await until(lambda: app.provider.stats.solutions.total() == 5)
+            assert app.provider.stats.solutions == {"accepted": 3, "too-many-pending": 2}
+            node.faults.clear()
+            await until(lambda: app.submitter.fates.total() == 3)
+            assert previous.prev_hash != tip_of(node)
 
     run(scenario())
 

@@ -15,7 +15,7 @@ import httpx
 
 from sv2.address import Address
 from sv2.connection import PLAIN, ServerSecurity
-from sv2.node import Node, NodeError, RpcClient
+from sv2.node import MethodNotFound, Node, NodeError, RpcClient, Unauthorized
 from sv2.noise import AuthoritySecretKey, KeyFormatError, ServerIdentity
 from sv2.roles.template_provider.config import Config, ConfigFault, HostPort
 from sv2.roles.template_provider.journal import DataDirInUse, Journal
@@ -139,10 +139,10 @@ class App:
             self.node, self.submitter, config.provider_settings(), config.source_settings()
         )
         stack.push_async_callback(self.submitter.close)
+        self.service = Sv2ServerService(self._server_config(), template_distribution=self.provider)
         self.monitor_address = await self._start_monitor()
         await self.submitter.recover()
         await self._check_chain()
-        self.service = Sv2ServerService(self._server_config(), template_distribution=self.provider)
         await stack.enter_async_context(self._serving())
 
     @contextlib.asynccontextmanager
@@ -174,6 +174,8 @@ class App:
                 info = await self.node.chain_info()
                 break
             except NodeError as error:
+                if isinstance(error, (Unauthorized, MethodNotFound)) and not error.transient:
+                    raise StartError(f"the node: {error}") from None
                 if str(error) != told:
                     told = str(error)
                     log.warning("waiting for the node", extra={"error": told})
@@ -278,15 +280,14 @@ class App:
                 stats.tip_seconds,
             ),
         ]
-        if hasattr(self, "service"):
-            service = self.service.stats
-            ended = {cause.name.lower(): count for cause, count in service.ended.items()}
-            metrics += [
-                Metric("sv2_tp_connected_total", "counter", "Set up.", service.connected),
-                Metric("sv2_tp_refused_total", "counter", "Setups refused.", service.refused),
-                Metric("sv2_tp_ended_total", "counter", "Connections over.", ended, "cause"),
-            ]
-        return metrics
+        service = self.service.stats
+        ended = {cause.name.lower(): count for cause, count in service.ended.items()}
+        return [
+            *metrics,
+            Metric("sv2_tp_connected_total", "counter", "Set up.", service.connected),
+            Metric("sv2_tp_refused_total", "counter", "Setups refused.", service.refused),
+            Metric("sv2_tp_ended_total", "counter", "Connections over.", ended, "cause"),
+        ]
 
     def _block_metrics(self) -> list[Metric]:
         submitter = self.submitter
