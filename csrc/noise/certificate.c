@@ -5,7 +5,9 @@
 
 #include "libsv2/noise.h"
 
-enum { DATES_LEN = 10 };
+enum {
+    DATES_LEN = 10
+};
 
 static void encode_dates(uint8_t wire[DATES_LEN], const sv2_noise_certificate *certificate)
 {
@@ -87,10 +89,10 @@ sv2_status sv2_noise_certificate_issue(sv2_noise_certificate *certificate,
     bool ok;
     if (certificate->valid_from > certificate->not_valid_after)
         return SV2_ERR_CERT_DATES;
-    ok = provider->random(provider->context, randomness, sizeof(randomness)) &&
-         digest(to_sign, certificate, provider) &&
-         provider->sign(provider->context, certificate->signature, to_sign, authority_secret,
-                        randomness);
+    ok = provider->random(provider->context, randomness, sizeof(randomness))
+         && digest(to_sign, certificate, provider)
+         && provider->sign(provider->context, certificate->signature, to_sign, authority_secret,
+                           randomness);
     sv2_noise_wipe(randomness, sizeof(randomness));
     return ok ? SV2_OK : SV2_ERR_PROVIDER;
 }

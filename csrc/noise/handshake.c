@@ -18,8 +18,8 @@ enum {
 static bool encode_key(const sv2_noise_provider *p, uint8_t encoded[64], const uint8_t secret[32])
 {
     uint8_t randomness[32];
-    bool ok = p->random(p->context, randomness, sizeof(randomness)) &&
-              p->ellswift_create(p->context, encoded, secret, randomness);
+    bool ok = p->random(p->context, randomness, sizeof(randomness))
+              && p->ellswift_create(p->context, encoded, secret, randomness);
     sv2_noise_wipe(randomness, sizeof(randomness));
     return ok;
 }
@@ -66,8 +66,8 @@ sv2_status sv2_noise_finish(sv2_noise_initiator *initiator, sv2_noise_sender *se
 {
     sv2_noise_certificate certificate;
     sv2_symmetric state;
-    if (initiator == NULL || sender == NULL || receiver == NULL || act_2 == NULL ||
-        policy == NULL || initiator->provider == NULL)
+    if (initiator == NULL || sender == NULL || receiver == NULL || act_2 == NULL || policy == NULL
+        || initiator->provider == NULL)
         return SV2_ERR_ARGUMENT;
     memset(&certificate, 0, sizeof(certificate));
     sv2_symmetric_begin(&state, initiator->encoded, initiator->provider);
@@ -91,8 +91,8 @@ sv2_status sv2_noise_respond(sv2_noise_sender *sender, sv2_noise_receiver *recei
     uint8_t secret[32] = {0}, encoded[64] = {0};
     sv2_symmetric state;
     sv2_status status;
-    if (sender == NULL || receiver == NULL || act_2 == NULL || act_1 == NULL || identity == NULL ||
-        provider == NULL)
+    if (sender == NULL || receiver == NULL || act_2 == NULL || act_1 == NULL || identity == NULL
+        || provider == NULL)
         return SV2_ERR_ARGUMENT;
     memset(act_2, 0, SV2_NOISE_ACT_2_LEN);
     sv2_symmetric_begin(&state, act_1, provider);
@@ -117,8 +117,8 @@ sv2_status sv2_noise_public_key(uint8_t key[32], const uint8_t secret[32],
                                 const sv2_noise_provider *provider)
 {
     uint8_t encoded[64];
-    bool ok = encode_key(provider, encoded, secret) &&
-              provider->ellswift_x(provider->context, key, encoded);
+    bool ok = encode_key(provider, encoded, secret)
+              && provider->ellswift_x(provider->context, key, encoded);
     if (!ok)
         memset(key, 0, 32);
     return ok ? SV2_OK : SV2_ERR_PROVIDER;

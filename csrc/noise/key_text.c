@@ -21,8 +21,8 @@ static bool checksum(uint8_t out[CHECKSUM_LEN], const uint8_t raw[RAW_LEN],
 {
     uint8_t hash[32];
     sv2_bytes once = sv2_view(raw, CHECKSUM_AT), twice = sv2_view(hash, sizeof(hash));
-    if (!provider->sha256(provider->context, hash, &once, 1) ||
-        !provider->sha256(provider->context, hash, &twice, 1))
+    if (!provider->sha256(provider->context, hash, &once, 1)
+        || !provider->sha256(provider->context, hash, &twice, 1))
         return false;
     memcpy(out, hash, CHECKSUM_LEN);
     return true;

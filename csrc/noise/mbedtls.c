@@ -53,9 +53,9 @@ static bool seal(void *context, uint8_t *data, size_t len, const uint8_t key[32]
     (void)context;
     if (!import_key(&id, key, PSA_KEY_USAGE_ENCRYPT))
         return false;
-    ok = psa_aead_encrypt(id, PSA_ALG_CHACHA20_POLY1305, nonce, 12, associated.data,
-                          associated.len, data, len, data, len + SV2_NOISE_MAC_LEN,
-                          &done) == PSA_SUCCESS;
+    ok = psa_aead_encrypt(id, PSA_ALG_CHACHA20_POLY1305, nonce, 12, associated.data, associated.len,
+                          data, len, data, len + SV2_NOISE_MAC_LEN, &done)
+         == PSA_SUCCESS;
     return psa_destroy_key(id) == PSA_SUCCESS && ok;
 }
 
@@ -68,9 +68,9 @@ static bool open_sealed(void *context, uint8_t *data, size_t len, const uint8_t 
     (void)context;
     if (!import_key(&id, key, PSA_KEY_USAGE_DECRYPT))
         return false;
-    ok = psa_aead_decrypt(id, PSA_ALG_CHACHA20_POLY1305, nonce, 12, associated.data,
-                          associated.len, data, len + SV2_NOISE_MAC_LEN, data, len,
-                          &done) == PSA_SUCCESS;
+    ok = psa_aead_decrypt(id, PSA_ALG_CHACHA20_POLY1305, nonce, 12, associated.data, associated.len,
+                          data, len + SV2_NOISE_MAC_LEN, data, len, &done)
+         == PSA_SUCCESS;
     return psa_destroy_key(id) == PSA_SUCCESS && ok;
 }
 
@@ -123,9 +123,10 @@ static bool seal(void *context, uint8_t *data, size_t len, const uint8_t key[32]
     bool ok;
     (void)context;
     mbedtls_chachapoly_init(&cipher);
-    ok = mbedtls_chachapoly_setkey(&cipher, key) == 0 &&
-         mbedtls_chachapoly_encrypt_and_tag(&cipher, len, nonce, associated.data, associated.len,
-                                            data, data, data + len) == 0;
+    ok = mbedtls_chachapoly_setkey(&cipher, key) == 0
+         && mbedtls_chachapoly_encrypt_and_tag(&cipher, len, nonce, associated.data, associated.len,
+                                               data, data, data + len)
+                == 0;
     mbedtls_chachapoly_free(&cipher);
     return ok;
 }
@@ -137,9 +138,10 @@ static bool open_sealed(void *context, uint8_t *data, size_t len, const uint8_t 
     bool ok;
     (void)context;
     mbedtls_chachapoly_init(&cipher);
-    ok = mbedtls_chachapoly_setkey(&cipher, key) == 0 &&
-         mbedtls_chachapoly_auth_decrypt(&cipher, len, nonce, associated.data, associated.len,
-                                         data + len, data, data) == 0;
+    ok = mbedtls_chachapoly_setkey(&cipher, key) == 0
+         && mbedtls_chachapoly_auth_decrypt(&cipher, len, nonce, associated.data, associated.len,
+                                            data + len, data, data)
+                == 0;
     mbedtls_chachapoly_free(&cipher);
     return ok;
 }

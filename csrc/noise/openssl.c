@@ -39,9 +39,9 @@ static bool sha256(void *context, uint8_t out[32], const sv2_bytes *parts, size_
 static bool associate(EVP_CIPHER_CTX *cipher, sv2_bytes associated)
 {
     int done;
-    return associated.len == 0 || (fits(associated.len) &&
-                                   EVP_CipherUpdate(cipher, NULL, &done, associated.data,
-                                                    (int)associated.len) == 1);
+    return associated.len == 0
+           || (fits(associated.len)
+               && EVP_CipherUpdate(cipher, NULL, &done, associated.data, (int)associated.len) == 1);
 }
 
 static bool seal(void *context, uint8_t *data, size_t len, const uint8_t key[32],
@@ -49,11 +49,12 @@ static bool seal(void *context, uint8_t *data, size_t len, const uint8_t key[32]
 {
     EVP_CIPHER_CTX *cipher = ((sv2_noise_openssl *)context)->sealing;
     int done;
-    return fits(len) && EVP_EncryptInit_ex(cipher, NULL, NULL, key, nonce) == 1 &&
-           associate(cipher, associated) &&
-           EVP_EncryptUpdate(cipher, data, &done, data, (int)len) == 1 &&
-           EVP_EncryptFinal_ex(cipher, data + len, &done) == 1 &&
-           EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, SV2_NOISE_MAC_LEN, data + len) == 1;
+    return fits(len) && EVP_EncryptInit_ex(cipher, NULL, NULL, key, nonce) == 1
+           && associate(cipher, associated)
+           && EVP_EncryptUpdate(cipher, data, &done, data, (int)len) == 1
+           && EVP_EncryptFinal_ex(cipher, data + len, &done) == 1
+           && EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, SV2_NOISE_MAC_LEN, data + len)
+                  == 1;
 }
 
 static bool open_sealed(void *context, uint8_t *data, size_t len, const uint8_t key[32],
@@ -61,11 +62,11 @@ static bool open_sealed(void *context, uint8_t *data, size_t len, const uint8_t 
 {
     EVP_CIPHER_CTX *cipher = ((sv2_noise_openssl *)context)->opening;
     int done;
-    return fits(len) && EVP_DecryptInit_ex(cipher, NULL, NULL, key, nonce) == 1 &&
-           EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SV2_NOISE_MAC_LEN, data + len) == 1 &&
-           associate(cipher, associated) &&
-           EVP_DecryptUpdate(cipher, data, &done, data, (int)len) == 1 &&
-           EVP_DecryptFinal_ex(cipher, data + len, &done) == 1;
+    return fits(len) && EVP_DecryptInit_ex(cipher, NULL, NULL, key, nonce) == 1
+           && EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SV2_NOISE_MAC_LEN, data + len) == 1
+           && associate(cipher, associated)
+           && EVP_DecryptUpdate(cipher, data, &done, data, (int)len) == 1
+           && EVP_DecryptFinal_ex(cipher, data + len, &done) == 1;
 }
 
 /* A context of the curve, blinded against side channels. */
@@ -73,8 +74,9 @@ static secp256k1_context *make_curve(void)
 {
     secp256k1_context *curve = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
     uint8_t seed[32];
-    if (curve != NULL && (!random_bytes(NULL, seed, sizeof(seed)) ||
-                          secp256k1_context_randomize(curve, seed) != 1)) {
+    if (curve != NULL
+        && (!random_bytes(NULL, seed, sizeof(seed))
+            || secp256k1_context_randomize(curve, seed) != 1)) {
         secp256k1_context_destroy(curve);
         curve = NULL;
     }
@@ -85,8 +87,8 @@ static secp256k1_context *make_curve(void)
 static EVP_CIPHER_CTX *make_cipher(bool sealing)
 {
     EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-    if (cipher != NULL &&
-        EVP_CipherInit_ex(cipher, EVP_chacha20_poly1305(), NULL, NULL, NULL, sealing) != 1) {
+    if (cipher != NULL
+        && EVP_CipherInit_ex(cipher, EVP_chacha20_poly1305(), NULL, NULL, NULL, sealing) != 1) {
         EVP_CIPHER_CTX_free(cipher);
         cipher = NULL;
     }
@@ -116,8 +118,8 @@ sv2_status sv2_noise_openssl_init(sv2_noise_openssl *crypto)
     crypto->provider.seal = seal;
     crypto->provider.open = open_sealed;
     sv2_noise_use_curve(&crypto->provider);
-    if (crypto->curve != NULL && crypto->sealing != NULL && crypto->opening != NULL &&
-        crypto->hashing != NULL)
+    if (crypto->curve != NULL && crypto->sealing != NULL && crypto->opening != NULL
+        && crypto->hashing != NULL)
         return SV2_OK;
     sv2_noise_openssl_free(crypto);
     return SV2_ERR_PROVIDER;

@@ -83,8 +83,8 @@ sv2_status sv2_noise_seal_frame(sv2_noise_sender *sender, uint8_t *out, size_t c
     if (len == NULL)
         return SV2_ERR_ARGUMENT;
     *len = 0;
-    if (sender == NULL || out == NULL || frame == NULL ||
-        (frame->payload == NULL && frame->length != 0))
+    if (sender == NULL || out == NULL || frame == NULL
+        || (frame->payload == NULL && frame->length != 0))
         return SV2_ERR_ARGUMENT;
     if (frame->length > SV2_MAX_PAYLOAD)
         return SV2_ERR_FRAME_LARGE;
@@ -95,9 +95,9 @@ sv2_status sv2_noise_seal_frame(sv2_noise_sender *sender, uint8_t *out, size_t c
     *len = sv2_noise_sealed_len(frame->length);
     if (cap < *len)
         return SV2_ERR_BUFFER;
-    if (!seal_payload(cipher, out + SV2_NOISE_HEADER_LEN, frame) ||
-        sv2_frame_header_encode(out, frame) != SV2_OK ||
-        !seal_piece(cipher, out, SV2_FRAME_HEADER_LEN, 0)) {
+    if (!seal_payload(cipher, out + SV2_NOISE_HEADER_LEN, frame)
+        || sv2_frame_header_encode(out, frame) != SV2_OK
+        || !seal_piece(cipher, out, SV2_FRAME_HEADER_LEN, 0)) {
         *len = 0;
         return cipher_fail(cipher, SV2_ERR_PROVIDER);
     }

@@ -52,8 +52,8 @@ static device_result connect_to_pool(device *d, uint32_t now)
     d->act_at = 0;
     if (status != SV2_OK)
         return lose_by(d, status);
-    if (!d->socket->connect(d->socket->context, d->host, d->port) ||
-        !d->socket->send(d->socket->context, d->out, SV2_NOISE_ACT_1_LEN))
+    if (!d->socket->connect(d->socket->context, d->host, d->port)
+        || !d->socket->send(d->socket->context, d->out, SV2_NOISE_ACT_1_LEN))
         return lose(d, DEVICE_WHY_CONNECT);
     d->stats.connections++;
     d->state = DEVICE_HANDSHAKE;
@@ -231,7 +231,7 @@ static device_result on_close(device *d, const sv2_close_channel *message)
 }
 
 /* Decodes into the member of this name, and goes on where that worked. */
-#define DECODED(name) \
+#define DECODED(name)                                                                              \
     ((d->status = sv2_##name##_decode(&m.name, NULL, frame->payload, frame->length)) == SV2_OK)
 
 /* A message that is malformed ends the connection; one that a device has no use for does not. */
@@ -300,9 +300,9 @@ static device_result on_frame(device *d, const sv2_frame *frame)
 static device_result finish_handshake(device *d)
 {
     sv2_noise_initiator initiator = d->noise.initiator;
-    sv2_status status =
-        sv2_noise_finish(&initiator, &d->noise.session.sender, &d->noise.session.receiver, NULL,
-                         NULL, d->in, &d->config->policy);
+    sv2_status status = sv2_noise_finish(&initiator, &d->noise.session.sender,
+                                         &d->noise.session.receiver, NULL, NULL, d->in,
+                                         &d->config->policy);
     if (status != SV2_OK)
         return lose_by(d, status);
     sv2_noise_reader_init(&d->noise.session.reader, &d->noise.session.receiver, d->in,
@@ -313,8 +313,8 @@ static device_result finish_handshake(device *d)
 /* Act 2 collects where frames will later. */
 static device_result shake_hands(device *d)
 {
-    int n = d->socket->receive(d->socket->context, d->in + d->act_at,
-                               SV2_NOISE_ACT_2_LEN - d->act_at);
+    int n =
+        d->socket->receive(d->socket->context, d->in + d->act_at, SV2_NOISE_ACT_2_LEN - d->act_at);
     if (n <= 0)
         return n < 0 ? lose(d, DEVICE_WHY_CLOSED) : DEVICE_IDLE;
     d->act_at += (uint32_t)n;
@@ -354,8 +354,7 @@ static device_result work(device *d, uint32_t nonces)
     uint32_t nonce, ntime;
     if (!d->work.ready)
         return DEVICE_IDLE;
-    return hasher_run(&d->work, nonces, &nonce, &ntime) ? send_share(d, nonce, ntime)
-                                                        : DEVICE_BUSY;
+    return hasher_run(&d->work, nonces, &nonce, &ntime) ? send_share(d, nonce, ntime) : DEVICE_BUSY;
 }
 
 device_result device_step(device *d, uint32_t now, uint32_t nonces)

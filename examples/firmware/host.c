@@ -47,8 +47,8 @@ static bool finish_connect(int fd)
 {
     int error = 0;
     socklen_t len = sizeof(error);
-    return ready(fd, POLLOUT, CONNECT_MS) &&
-           getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0;
+    return ready(fd, POLLOUT, CONNECT_MS) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0
+           && error == 0;
 }
 
 static int connect_to(const struct addrinfo *address)
@@ -56,9 +56,9 @@ static int connect_to(const struct addrinfo *address)
     int one = 1, fd = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
     if (fd < 0)
         return -1;
-    if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0 &&
-        (connect(fd, address->ai_addr, address->ai_addrlen) == 0 ||
-         (errno == EINPROGRESS && finish_connect(fd)))) {
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0
+        && (connect(fd, address->ai_addr, address->ai_addrlen) == 0
+            || (errno == EINPROGRESS && finish_connect(fd)))) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         return fd;
     }
@@ -148,9 +148,9 @@ static uint32_t monotonic_seconds(void)
 static void report(const device *d, device_state before)
 {
     static const char *const states[] = {"offline", "handshake", "setup", "opening", "mining"};
-    static const char *const whys[] = {"",        "cannot connect", "connection lost",
-                                       "library", "refused",        "silence",
-                                       "told to reconnect",         "unexpected message"};
+    static const char *const whys[] = {
+        "",        "cannot connect", "connection lost",   "library",
+        "refused", "silence",        "told to reconnect", "unexpected message"};
     if (d->state == before)
         return;
     printf("%s", states[d->state]);

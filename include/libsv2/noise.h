@@ -123,7 +123,7 @@ SV2_API sv2_status sv2_noise_key_encode(char text[SV2_NOISE_KEY_TEXT_LEN + 1],
 typedef struct sv2_noise_certificate {
     uint32_t valid_from;
     uint32_t not_valid_after;
-    uint16_t version; /* 0 is the only one there is */
+    uint16_t version;       /* 0 is the only one there is */
     uint8_t server_key[32]; /* x-only; travels beside the certificate, not in it */
     uint8_t signature[64];
 } sv2_noise_certificate;
@@ -288,8 +288,8 @@ SV2_API sv2_status sv2_noise_seal_frame(sv2_noise_sender *sender, uint8_t *out, 
 SV2_API sv2_status sv2_noise_open(sv2_noise_receiver *receiver, uint8_t *data, size_t len);
 
 /* What a buffer needs for frames of up to limit plain payload bytes. */
-#define SV2_NOISE_BUFFER_LEN(limit) \
-    ((limit) + SV2_NOISE_MAC_LEN < SV2_NOISE_HEADER_LEN ? SV2_NOISE_HEADER_LEN \
+#define SV2_NOISE_BUFFER_LEN(limit)                                                                \
+    ((limit) + SV2_NOISE_MAC_LEN < SV2_NOISE_HEADER_LEN ? SV2_NOISE_HEADER_LEN                     \
                                                         : (limit) + SV2_NOISE_MAC_LEN)
 
 /* Bytes in, frames out, over a buffer that the caller gives and in which they are decrypted. Set up

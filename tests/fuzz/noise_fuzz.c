@@ -61,17 +61,18 @@ static void make_good(void)
     good.provider.random = repeatable_random;
     good.identity.secret[0] = 2;
     CHECK(sv2_noise_public_key(good.authority, authority_secret, &good.provider) == SV2_OK);
-    CHECK(sv2_noise_public_key(certificate.server_key, good.identity.secret, &good.provider) ==
-          SV2_OK);
+    CHECK(sv2_noise_public_key(certificate.server_key, good.identity.secret, &good.provider)
+          == SV2_OK);
     CHECK(sv2_noise_certificate_issue(&certificate, authority_secret, &good.provider) == SV2_OK);
     sv2_noise_certificate_encode(good.identity.certificate, &certificate);
     CHECK(sv2_noise_initiate(&good.initiator, good.act_1, &good.provider) == SV2_OK);
     CHECK(sv2_noise_respond(&server_sender, &server_receiver, NULL, good.act_2, good.act_1,
-                            &good.identity, &good.provider) == SV2_OK);
+                            &good.identity, &good.provider)
+          == SV2_OK);
     initiator = good.initiator;
     memcpy(act_2, good.act_2, sizeof(act_2));
-    CHECK(sv2_noise_finish(&initiator, &good.sender, &good.receiver, NULL, NULL, act_2, &p) ==
-          SV2_OK);
+    CHECK(sv2_noise_finish(&initiator, &good.sender, &good.receiver, NULL, NULL, act_2, &p)
+          == SV2_OK);
     /* What the server receives with: for frames from the client. */
     good.receiver = server_receiver;
 }
@@ -95,8 +96,8 @@ static void fuzz_finish(choices *from)
     if (found != 0)
         memcpy(act_2 + at, bytes, found);
     changed = memcmp(act_2, good.act_2, sizeof(act_2)) != 0;
-    CHECK(sv2_noise_finish(&initiator, &sender, &receiver, NULL, NULL, act_2, &p) ==
-          (changed ? SV2_ERR_AUTH : SV2_OK));
+    CHECK(sv2_noise_finish(&initiator, &sender, &receiver, NULL, NULL, act_2, &p)
+          == (changed ? SV2_ERR_AUTH : SV2_OK));
 }
 
 /* Every act 1 has an answer. */
@@ -109,8 +110,8 @@ static void fuzz_respond(choices *from)
     const uint8_t *bytes = choose_bytes(from, sizeof(act_1), &found);
     if (found != 0)
         memcpy(act_1, bytes, found);
-    CHECK(sv2_noise_respond(&sender, &receiver, NULL, act_2, act_1, &good.identity,
-                            &good.provider) == SV2_OK);
+    CHECK(sv2_noise_respond(&sender, &receiver, NULL, act_2, act_1, &good.identity, &good.provider)
+          == SV2_OK);
 }
 
 /* Text that is a key is that key's text. */
@@ -145,8 +146,7 @@ static void expect_frame(expectation *expected, const sv2_frame *frame)
     unsigned i = expected->next++;
     CHECK(i < expected->count && !expected->large[i]);
     CHECK(frame->length == expected->length[i]);
-    CHECK(frame->length == 0 ||
-          memcmp(frame->payload, expected->plain[i], frame->length) == 0);
+    CHECK(frame->length == 0 || memcmp(frame->payload, expected->plain[i], frame->length) == 0);
 }
 
 static void expect_skipped(expectation *expected, const sv2_frame *frame, bool large)
@@ -181,8 +181,8 @@ static sv2_status read_stream(choices *from, sv2_noise_receiver *receiver, expec
             } else if (status == SV2_ERR_FRAME_LARGE) {
                 expect_skipped(expected, &frame, true);
                 sv2_noise_reader_skip(&reader);
-            } else if (status == SV2_ERR_BUFFER && capacity >= SV2_NOISE_HEADER_LEN &&
-                       choose(from, 1) % 4 == 0) {
+            } else if (status == SV2_ERR_BUFFER && capacity >= SV2_NOISE_HEADER_LEN
+                       && choose(from, 1) % 4 == 0) {
                 expect_skipped(expected, &frame, false);
                 sv2_noise_reader_skip(&reader);
             } else if (status == SV2_ERR_BUFFER) {
@@ -220,8 +220,8 @@ static void fuzz_session(choices *from)
         expected.length[i] = frame.length;
         expected.large[i] = frame.length > LIMIT;
         expected.count++;
-        CHECK(sv2_noise_seal_frame(&sender, stream + len, sizeof(stream) - len, &sealed, &frame) ==
-              SV2_OK);
+        CHECK(sv2_noise_seal_frame(&sender, stream + len, sizeof(stream) - len, &sealed, &frame)
+              == SV2_OK);
         len += sealed;
     }
     whole = len;

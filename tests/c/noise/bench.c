@@ -72,8 +72,8 @@ static void transport(const char *separator, uint32_t size, double seconds)
         double start = seconds_now(), between, done;
         for (i = 0; i < batch; i++) {
             client.sender = again;
-            CHECK(sv2_noise_seal_frame(&client.sender, sealed, sizeof(sealed), &len, &frame) ==
-                  SV2_OK);
+            CHECK(sv2_noise_seal_frame(&client.sender, sealed, sizeof(sealed), &len, &frame)
+                  == SV2_OK);
         }
         between = seconds_now();
         for (i = 0; i < batch; i++) {

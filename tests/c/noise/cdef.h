@@ -1,11 +1,29 @@
-typedef enum { SV2_OK, SV2_NEED_MORE, ... } sv2_status;
-typedef enum { SV2_NOISE_CLOCK_REFUSE, SV2_NOISE_CLOCK_NOW, SV2_NOISE_CLOCK_EARLIEST } sv2_noise_clock;
+typedef enum {
+    SV2_OK,
+    SV2_NEED_MORE,
+    ...
+} sv2_status;
+typedef enum {
+    SV2_NOISE_CLOCK_REFUSE,
+    SV2_NOISE_CLOCK_NOW,
+    SV2_NOISE_CLOCK_EARLIEST
+} sv2_noise_clock;
 
-typedef struct { ...; } sv2_noise_provider;
-typedef struct { ...; } sv2_noise_initiator;
-typedef struct { ...; } sv2_noise_sender;
-typedef struct { ...; } sv2_noise_receiver;
-typedef struct { ...; } sv2_noise_reader;
+typedef struct {
+    ...;
+} sv2_noise_provider;
+typedef struct {
+    ...;
+} sv2_noise_initiator;
+typedef struct {
+    ...;
+} sv2_noise_sender;
+typedef struct {
+    ...;
+} sv2_noise_receiver;
+typedef struct {
+    ...;
+} sv2_noise_reader;
 
 typedef struct {
     const uint8_t *payload;
@@ -45,11 +63,17 @@ sv2_status sv2_noise_key_decode(uint8_t *, const char *, size_t, const sv2_noise
 sv2_status sv2_noise_key_encode(char *, const uint8_t *, const sv2_noise_provider *);
 void sv2_noise_certificate_decode(sv2_noise_certificate *, const uint8_t *, const uint8_t *);
 void sv2_noise_certificate_encode(uint8_t *, const sv2_noise_certificate *);
-sv2_status sv2_noise_certificate_check(const sv2_noise_certificate *, const sv2_noise_policy *, const sv2_noise_provider *);
-sv2_status sv2_noise_certificate_issue(sv2_noise_certificate *, const uint8_t *, const sv2_noise_provider *);
+sv2_status sv2_noise_certificate_check(const sv2_noise_certificate *, const sv2_noise_policy *,
+                                       const sv2_noise_provider *);
+sv2_status sv2_noise_certificate_issue(sv2_noise_certificate *, const uint8_t *,
+                                       const sv2_noise_provider *);
 sv2_status sv2_noise_initiate(sv2_noise_initiator *, uint8_t *, const sv2_noise_provider *);
-sv2_status sv2_noise_finish(sv2_noise_initiator *, sv2_noise_sender *, sv2_noise_receiver *, sv2_noise_certificate *, uint8_t *, uint8_t *, const sv2_noise_policy *);
-sv2_status sv2_noise_respond(sv2_noise_sender *, sv2_noise_receiver *, uint8_t *, uint8_t *, const uint8_t *, const sv2_noise_identity *, const sv2_noise_provider *);
+sv2_status sv2_noise_finish(sv2_noise_initiator *, sv2_noise_sender *, sv2_noise_receiver *,
+                            sv2_noise_certificate *, uint8_t *, uint8_t *,
+                            const sv2_noise_policy *);
+sv2_status sv2_noise_respond(sv2_noise_sender *, sv2_noise_receiver *, uint8_t *, uint8_t *,
+                             const uint8_t *, const sv2_noise_identity *,
+                             const sv2_noise_provider *);
 size_t sv2_noise_sealed_len(uint32_t);
 sv2_status sv2_noise_seal(sv2_noise_sender *, uint8_t *, size_t, size_t *);
 sv2_status sv2_noise_seal_frame(sv2_noise_sender *, uint8_t *, size_t, size_t *, const sv2_frame *);

@@ -53,9 +53,9 @@ static inline const sv2_noise_provider *crypto_start(crypto *c)
     c->curve = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
     mbedtls_entropy_init(&c->entropy);
     mbedtls_ctr_drbg_init(&c->drbg);
-    if (c->curve == NULL ||
-        mbedtls_ctr_drbg_seed(&c->drbg, mbedtls_entropy_func, &c->entropy, NULL, 0) != 0 ||
-        sv2_noise_mbedtls_init(&c->noise, c->curve, mbedtls_ctr_drbg_random, &c->drbg) != SV2_OK)
+    if (c->curve == NULL
+        || mbedtls_ctr_drbg_seed(&c->drbg, mbedtls_entropy_func, &c->entropy, NULL, 0) != 0
+        || sv2_noise_mbedtls_init(&c->noise, c->curve, mbedtls_ctr_drbg_random, &c->drbg) != SV2_OK)
         crypto_start_failed();
     return &c->noise.provider;
 }

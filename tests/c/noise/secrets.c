@@ -246,9 +246,11 @@ int main(int argc, char **argv)
     policy = policy_at(authority, NOW);
     CHECK(sv2_noise_initiate(&initiator, act_1, &p) == SV2_OK);
     CHECK(sv2_noise_respond(&server.sender, &server.receiver, server.hash, act_2, act_1, &identity,
-                            &p) == SV2_OK);
+                            &p)
+          == SV2_OK);
     CHECK(sv2_noise_finish(&initiator, &client.sender, &client.receiver, NULL, client.hash, act_2,
-                           &policy) == SV2_OK);
+                           &policy)
+          == SV2_OK);
     CHECK(is_secret(client.sender.cipher.key, 32) && is_secret(server.sender.cipher.key, 32));
     CHECK(!is_secret(client.hash, 32) && memcmp(client.hash, server.hash, 32) == 0);
     exchange(&client.sender, &server.receiver);

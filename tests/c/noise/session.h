@@ -69,9 +69,11 @@ static inline void connect_ends(end *client, end *server, const sv2_noise_provid
     CHECK(sv2_noise_public_key(authority, authority_secret, p) == SV2_OK);
     CHECK(sv2_noise_initiate(&initiator, act_1, p) == SV2_OK);
     CHECK(sv2_noise_respond(&server->sender, &server->receiver, server->hash, act_2, act_1,
-                            &identity, p) == SV2_OK);
-    CHECK(sv2_noise_finish(&initiator, &client->sender, &client->receiver, NULL, client->hash, act_2,
-                           &policy) == SV2_OK);
+                            &identity, p)
+          == SV2_OK);
+    CHECK(sv2_noise_finish(&initiator, &client->sender, &client->receiver, NULL, client->hash,
+                           act_2, &policy)
+          == SV2_OK);
 }
 
 #endif

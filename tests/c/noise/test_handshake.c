@@ -46,7 +46,8 @@ static void begin(attempt *a)
 static void answer(attempt *a)
 {
     CHECK(sv2_noise_respond(&a->server.sender, &a->server.receiver, a->server.hash, a->act_2,
-                            a->act_1, &a->identity, provider) == SV2_OK);
+                            a->act_1, &a->identity, provider)
+          == SV2_OK);
 }
 
 static sv2_status finish(attempt *a, const sv2_noise_policy *policy)
@@ -100,7 +101,8 @@ static void test_a_handshake_is_finished_once(void)
     CHECK(memcmp(a.shown.server_key, a.authority, 32) != 0 && a.shown.valid_from == NOW - DAY);
     before = a.client.sender;
     CHECK(sv2_noise_finish(&a.initiator, &a.client.sender, &a.client.receiver, NULL, NULL, a.act_2,
-                           &policy) == SV2_ERR_ARGUMENT);
+                           &policy)
+          == SV2_ERR_ARGUMENT);
     CHECK(memcmp(&before, &a.client.sender, sizeof(before)) == 0);
 }
 
@@ -151,28 +153,28 @@ static void test_missing_arguments_are_refused(void)
     CHECK(sv2_noise_initiate(NULL, a.act_1, provider) == SV2_ERR_ARGUMENT);
     CHECK(sv2_noise_initiate(&a.initiator, NULL, provider) == SV2_ERR_ARGUMENT);
     CHECK(sv2_noise_initiate(&a.initiator, a.act_1, NULL) == SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_finish(NULL, &c->sender, &c->receiver, NULL, NULL, a.act_2, &policy) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_finish(&a.initiator, NULL, &c->receiver, NULL, NULL, a.act_2, &policy) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_finish(&a.initiator, &c->sender, NULL, NULL, NULL, a.act_2, &policy) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_finish(&a.initiator, &c->sender, &c->receiver, NULL, NULL, NULL, &policy) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_finish(&a.initiator, &c->sender, &c->receiver, NULL, NULL, a.act_2, NULL) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_respond(NULL, &c->receiver, NULL, a.act_2, a.act_1, &a.identity, provider) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_respond(&c->sender, NULL, NULL, a.act_2, a.act_1, &a.identity, provider) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, NULL, a.act_1, &a.identity, provider) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, a.act_2, NULL, &a.identity, provider) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, a.act_2, a.act_1, NULL, provider) ==
-          SV2_ERR_ARGUMENT);
-    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, a.act_2, a.act_1, &a.identity, NULL) ==
-          SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_finish(NULL, &c->sender, &c->receiver, NULL, NULL, a.act_2, &policy)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_finish(&a.initiator, NULL, &c->receiver, NULL, NULL, a.act_2, &policy)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_finish(&a.initiator, &c->sender, NULL, NULL, NULL, a.act_2, &policy)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_finish(&a.initiator, &c->sender, &c->receiver, NULL, NULL, NULL, &policy)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_finish(&a.initiator, &c->sender, &c->receiver, NULL, NULL, a.act_2, NULL)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_respond(NULL, &c->receiver, NULL, a.act_2, a.act_1, &a.identity, provider)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_respond(&c->sender, NULL, NULL, a.act_2, a.act_1, &a.identity, provider)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, NULL, a.act_1, &a.identity, provider)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, a.act_2, NULL, &a.identity, provider)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, a.act_2, a.act_1, NULL, provider)
+          == SV2_ERR_ARGUMENT);
+    CHECK(sv2_noise_respond(&c->sender, &c->receiver, NULL, a.act_2, a.act_1, &a.identity, NULL)
+          == SV2_ERR_ARGUMENT);
 }
 
 static void test_a_secret_that_is_no_scalar_is_refused(void)
@@ -184,7 +186,8 @@ static void test_a_secret_that_is_no_scalar_is_refused(void)
     begin(&a);
     memset(a.identity.secret, 0xff, 32);
     CHECK(sv2_noise_respond(&a.server.sender, &a.server.receiver, a.server.hash, a.act_2, a.act_1,
-                            &a.identity, provider) == SV2_ERR_PROVIDER);
+                            &a.identity, provider)
+          == SV2_ERR_PROVIDER);
     CHECK(is_zero(&a.server, sizeof(a.server)) && is_zero(a.act_2, sizeof(a.act_2)));
     CHECK(sv2_noise_public_key(key, zero, provider) == SV2_ERR_PROVIDER && is_zero(key, 32));
     CHECK(sv2_noise_certificate_issue(&certificate, zero, provider) == SV2_ERR_PROVIDER);
@@ -275,8 +278,8 @@ static void test_every_wrong_byte_of_a_certificate_is_noticed(void)
         else
             key[i - SV2_NOISE_CERTIFICATE_LEN] ^= 0x80;
         sv2_noise_certificate_decode(&c, wire, key);
-        CHECK(check_at(&c, SV2_NOISE_CLOCK_NOW, NOW, 0) ==
-              (i < 2 ? SV2_ERR_CERT_VERSION : SV2_ERR_CERT_SIGNATURE));
+        CHECK(check_at(&c, SV2_NOISE_CLOCK_NOW, NOW, 0)
+              == (i < 2 ? SV2_ERR_CERT_VERSION : SV2_ERR_CERT_SIGNATURE));
     }
     sv2_noise_certificate_encode(wire, &good);
     sv2_noise_certificate_decode(&c, wire, good.server_key);
@@ -288,8 +291,8 @@ static void test_every_wrong_byte_of_a_certificate_is_noticed(void)
 /* The vector of the spec (4.7.1). */
 static const char vector_text[] = "9bXiEd8boQVhq7WddEcERUL5tyyJVFYdU8th3HfbNXK3Yw6GRXh";
 static const uint8_t vector_key[32] = {
-    118, 99,  112, 0,   151, 156, 28,  17, 175, 12,  48,  11,  205, 140, 127, 228,
-    134, 16,  252, 233, 185, 193, 30,  61, 174, 227, 90,  224, 176, 138, 116, 85,
+    118, 99, 112, 0,   151, 156, 28, 17, 175, 12,  48, 11,  205, 140, 127, 228,
+    134, 16, 252, 233, 185, 193, 30, 61, 174, 227, 90, 224, 176, 138, 116, 85,
 };
 
 static sv2_status decode_text(const char *text, size_t len)
@@ -392,8 +395,8 @@ static bool failing_create(void *context, uint8_t encoded[64], const uint8_t sec
 static bool failing_xdh(void *context, uint8_t shared[32], const uint8_t initiator[64],
                         const uint8_t responder[64], const uint8_t secret[32], bool initiating)
 {
-    return allowed() && provider->ellswift_xdh(context, shared, initiator, responder, secret,
-                                               initiating);
+    return allowed()
+           && provider->ellswift_xdh(context, shared, initiator, responder, secret, initiating);
 }
 
 static bool failing_x(void *context, uint8_t x[32], const uint8_t encoded[64])
@@ -505,9 +508,9 @@ static void test_every_failure_of_the_provider(bool (*survives)(unsigned), unsig
 
 static void test_a_connection_is_small(void)
 {
-    CHECK(sizeof(sv2_noise_sender) + sizeof(sv2_noise_receiver) + sizeof(sv2_noise_reader) +
-              sizeof(sv2_noise_initiator) <=
-          600);
+    CHECK(sizeof(sv2_noise_sender) + sizeof(sv2_noise_receiver) + sizeof(sv2_noise_reader)
+              + sizeof(sv2_noise_initiator)
+          <= 600);
 }
 
 static void test_wiping_wipes(void)

@@ -3,7 +3,10 @@
  */
 #include "session.h"
 
-enum { MOST = 1 << 20, PATTERN_TYPE = 0x15 };
+enum {
+    MOST = 1 << 20,
+    PATTERN_TYPE = 0x15
+};
 
 static const sv2_noise_provider *provider;
 static guarded sealed_pages, buffer_pages, input_pages;
@@ -49,8 +52,8 @@ static uint8_t *seal_pattern(sv2_noise_sender *sender, uint32_t length, size_t *
 static int is_pattern(const sv2_frame *frame, uint32_t length)
 {
     size_t i;
-    if (frame->length != length || frame->extension_type != 0x8000 ||
-        frame->message_type != PATTERN_TYPE)
+    if (frame->length != length || frame->extension_type != 0x8000
+        || frame->message_type != PATTERN_TYPE)
         return 0;
     for (i = 0; i < length; i++)
         if (frame->payload[i] != pattern(length, i))
@@ -90,8 +93,8 @@ static sv2_status feed(sv2_noise_reader *reader, sv2_frame *frame, const uint8_t
 }
 
 static const uint32_t sizes[] = {
-    0, 1, 2, 5, 6, 15, 16, 17, 22, 23, 255, 256, 1291, 4095, 65518, 65519, 65520, 131037, 131038,
-    131039, MOST,
+    0,   1,    2,    5,     6,     15,    16,     17,     22,     23,   255,
+    256, 1291, 4095, 65518, 65519, 65520, 131037, 131038, 131039, MOST,
 };
 
 #define EACH(i, array) for (i = 0; i < sizeof(array) / sizeof((array)[0]); i++)
@@ -104,8 +107,10 @@ static void test_every_size_comes_back_in_any_pieces(void)
     end client, server;
     size_t i, j, len;
     connect_ends(&client, &server, provider);
-    EACH(i, sizes) {
-        EACH(j, pieces) {
+    EACH(i, sizes)
+    {
+        EACH(j, pieces)
+        {
             uint8_t *sealed;
             if (pieces[j] < 20 && sizes[i] > 5000)
                 continue;
@@ -148,7 +153,8 @@ static void test_bytes_received_in_place(void)
     end client, server;
     size_t i, len;
     connect_ends(&client, &server, provider);
-    EACH(i, sizes) {
+    EACH(i, sizes)
+    {
         uint8_t *sealed = seal_pattern(&client.sender, sizes[i], &len), *at;
         sv2_status status = SV2_NEED_MORE;
         size_t room;
@@ -176,7 +182,8 @@ static void test_a_payload_anywhere_in_the_first_22_bytes_is_sealed(void)
     end client, server;
     size_t i, at, len, n;
     connect_ends(&client, &server, provider);
-    EACH(i, lengths) {
+    EACH(i, lengths)
+    {
         for (at = 0; at <= 22; at++) {
             sv2_frame frame = {out + at, 0, 0x8000, PATTERN_TYPE};
             frame.length = lengths[i];
@@ -256,7 +263,8 @@ static void test_every_wrong_byte_is_noticed(void)
 {
     static const uint32_t lengths[] = {0, 1, 40};
     size_t i, at;
-    EACH(i, lengths) {
+    EACH(i, lengths)
+    {
         for (at = 0; at < sv2_noise_sealed_len(lengths[i]); at++) {
             sv2_noise_reader reader;
             sv2_frame frame;
@@ -275,10 +283,11 @@ static void test_every_wrong_byte_is_noticed(void)
 
 static void test_a_wrong_byte_in_any_chunk_is_noticed(void)
 {
-    static const size_t at[] = {0, 21, 22, 22 + 65535 - 1, 22 + 65535, 22 + 65535 + 65535,
-                                22 + 2 * 65535 + 18};
+    static const size_t at[] = {
+        0, 21, 22, 22 + 65535 - 1, 22 + 65535, 22 + 65535 + 65535, 22 + 2 * 65535 + 18};
     size_t i;
-    EACH(i, at) {
+    EACH(i, at)
+    {
         sv2_noise_reader reader;
         sv2_frame frame;
         end client, server;
@@ -507,8 +516,8 @@ static void test_a_frame_that_could_not_be_sealed_ends_the_session(void)
         connect_ends(&client, &server, provider);
         client.sender.cipher.provider = &failing;
         seals_left = n;
-        CHECK(sv2_noise_seal(&client.sender, frame, sv2_noise_sealed_len(65520), &len) ==
-              SV2_ERR_PROVIDER);
+        CHECK(sv2_noise_seal(&client.sender, frame, sv2_noise_sealed_len(65520), &len)
+              == SV2_ERR_PROVIDER);
         CHECK(len == 0 && is_zero(client.sender.cipher.key, 32));
         len = SV2_FRAME_HEADER_LEN;
         memset(frame, 0, SV2_FRAME_HEADER_LEN);
