@@ -362,8 +362,27 @@ def test_an_error_of_a_handler_is_counted_and_the_connection_goes_on(
     fields = record.sv2  # type: ignore[attr-defined]
     assert fields["event"] == "handler-error"
     assert (fields["peer"], fields["message"]) == (1, "SubmitSharesStandard")
+    if number != 3:  # which fails after the handler, when its reply is sent
+        assert "on_submit_shares_standard" in fields["at"]
     assert "secret" not in caplog.text
     assert "\x1b" not in caplog.text
+
+
+@NOISE
+def test_a_peer_that_makes_a_handler_fail_again_and_again_does_not_fill_the_log(
+    noise: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        service = service_of(Failing(), noise)
+        async with service, client_of(service, noise) as stream:
+            for _ in range(100):
+                await stream.send(share(1))
+            await until(lambda: service.stats.handler_errors == 100)
+
+    with caplog.at_level(logging.ERROR, "sv2.services.server"):
+        run_on_asyncio(main())
+    logged = [record.sv2["errors"] for record in caplog.records]  # type: ignore[attr-defined]
+    assert logged == [1, 2, 4, 8, 16, 32, 64]
 
 
 @NOISE

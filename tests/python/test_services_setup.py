@@ -242,3 +242,12 @@ def test_versions_the_wrong_way_round_are_a_mistake() -> None:
     with pytest.raises(ConfigError):
         ServerConfig("127.0.0.1", 0, PLAIN, min_version=3, max_version=2)
     assert dataclasses.replace(server_config(noise=False), max_version=3).max_version == 3
+
+
+def test_a_handler_that_is_empty_is_a_handler() -> None:
+    class Empty(RecordingMining):
+        def __len__(self) -> int:
+            return 0
+
+    service = Sv2ServerService(server_config(noise=False), mining=Empty())
+    assert service.protocols == {Protocol.MINING}

@@ -20,13 +20,10 @@ from sv2.services.client_handlers import (
     ClientHandler,
     JobDeclarationClientHandler,
     MiningClientHandler,
-    NullJobDeclarationClientHandler,
-    NullMiningClientHandler,
-    NullTemplateDistributionClientHandler,
     TemplateDistributionClientHandler,
 )
 from sv2.services.errors import Cause, ConfigError, Disconnect, NotConnected
-from sv2.services.handlers import Null
+from sv2.services.handlers import supported
 from sv2.services.layers import Layer
 from sv2.services.peer import Peer, Reply, Upstream
 from sv2.services.service import Service
@@ -211,7 +208,8 @@ class Sv2ClientService(Service[Upstream, ClientHandler]):
     it had been stable, with jittered waits. ``Reconnect`` is obeyed. Each protocol fares for
     itself. Leaving the block, by cancellation too, stops the client: see :meth:`stop`.
 
-    Raises :class:`ConfigError` where handlers and upstreams do not belong together.
+    None and the ``Null`` handlers mean the same: not supported. Raises :class:`ConfigError` where
+    handlers and upstreams do not belong together.
     """
 
     def __init__(
@@ -223,24 +221,19 @@ class Sv2ClientService(Service[Upstream, ClientHandler]):
         template_distribution: TemplateDistributionClientHandler | None = None,
         sibling: Sibling | None = None,
     ) -> None:
-        given: list[tuple[ClientHandler, UpstreamConfig | None]] = [
-            (mining or NullMiningClientHandler(), config.mining),
-            (job_declaration or NullJobDeclarationClientHandler(), config.job_declaration),
-            (
-                template_distribution or NullTemplateDistributionClientHandler(),
-                config.template_distribution,
-            ),
+        given: list[tuple[Protocol, ClientHandler | None, UpstreamConfig | None]] = [
+            (Protocol.MINING, mining, config.mining),
+            (Protocol.JOB_DECLARATION, job_declaration, config.job_declaration),
+            (Protocol.TEMPLATE_DISTRIBUTION, template_distribution, config.template_distribution),
         ]
         self._links: dict[Protocol, _Link] = {}
-        for handler, upstreams in given:
-            name = handler.protocol.name
-            if isinstance(handler, Null):
-                if upstreams is not None:
-                    raise ConfigError(f"upstreams but no handler for {name}")
-                continue
-            if upstreams is None or not upstreams.addresses:
-                raise ConfigError(f"a handler but no upstreams for {name}")
-            self._links[handler.protocol] = _Link(handler, upstreams)
+        for protocol, handler, upstreams in given:
+            if supported(handler):
+                if upstreams is None or not upstreams.addresses:
+                    raise ConfigError(f"a handler but no upstreams for {protocol.name}")
+                self._links[protocol] = _Link(handler, upstreams)
+            elif upstreams is not None:
+                raise ConfigError(f"upstreams but no handler for {protocol.name}")
         if not self._links:
             raise ConfigError("a client needs a handler of at least one protocol")
         super().__init__(

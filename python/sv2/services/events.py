@@ -10,6 +10,9 @@ import enum
 import logging
 import traceback
 
+# Enough to get from a library to the handler that called it.
+_FRAMES = 4
+
 Value = str | int | float | bool | enum.Enum | None
 
 
@@ -23,12 +26,10 @@ def log_event(logger: logging.Logger, level: int, name: str, **fields: Value) ->
 
 
 def where(error: BaseException) -> str:
-    """The place that raised ``error``: file, line and function, without any text of its own."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return "?"
-    last = frames[-1]
-    return f"{last.filename}:{last.lineno}:{last.name}"
+    """Where ``error`` was raised, the innermost call first: file, line and function of the last
+    calls, without any text of its own."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return " < ".join(f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in frames[::-1])
 
 
 def _plain(value: Value) -> str | int | float | bool | None:

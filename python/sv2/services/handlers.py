@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeGuard, TypeVar
 
 from sv2.connection import Protocol
 from sv2.services.errors import ServiceError, UnexpectedMessage
@@ -14,6 +14,7 @@ from sv2_ffi import AnyMessage, UnknownMessage
 logger = logging.getLogger("sv2.services")
 
 PeerT = TypeVar("PeerT", bound=Peer)
+HandlerT = TypeVar("HandlerT")
 
 
 class Handler(Generic[PeerT]):
@@ -63,6 +64,11 @@ class Handler(Generic[PeerT]):
 
 class Null:
     """Marks a handler that stands for a protocol which is not supported."""
+
+
+def supported(handler: HandlerT | None) -> TypeGuard[HandlerT]:
+    """Whether there is a handler, and not one that stands for there being none."""
+    return handler is not None and not isinstance(handler, Null)
 
 
 def ignored(peer: Peer, message: AnyMessage) -> Reply:

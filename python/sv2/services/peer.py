@@ -47,6 +47,7 @@ class Peer:
         self._busy_since: float | None = None
         self._overdue = False
         self._abandoned = False
+        self._errors = 0
         self._leaving = False
         self._unreachable = False
         self._last_message = asyncio.get_running_loop().time()

@@ -12,15 +12,12 @@ from sv2.connection import Protocol, ServerSecurity
 from sv2.extensions import ExtensionPolicy
 from sv2.net import Limits, Options, QueueFull, Server, ServerStats, Stream, StreamClosed, serve
 from sv2.services.errors import Cause, ConfigError, Disconnect, NotConnected
-from sv2.services.handlers import Null
+from sv2.services.handlers import supported
 from sv2.services.layers import Layer
 from sv2.services.peer import Client, Peer, Reply
 from sv2.services.server_handlers import (
     JobDeclarationServerHandler,
     MiningServerHandler,
-    NullJobDeclarationServerHandler,
-    NullMiningServerHandler,
-    NullTemplateDistributionServerHandler,
     ServerHandler,
     TemplateDistributionServerHandler,
 )
@@ -84,7 +81,8 @@ class Sv2ServerService(Service[Client, ServerHandler]):
     Setup is negotiated before a handler hears of a client. Leaving the block, by cancellation too,
     stops the server: see :meth:`stop`.
 
-    Raises :class:`ConfigError` where no handler is given.
+    None and the ``Null`` handlers mean the same: not supported. Raises :class:`ConfigError` where
+    no handler is given.
     """
 
     def __init__(
@@ -96,14 +94,10 @@ class Sv2ServerService(Service[Client, ServerHandler]):
         template_distribution: TemplateDistributionServerHandler | None = None,
         sibling: Sibling | None = None,
     ) -> None:
-        given: list[ServerHandler] = [
-            mining or NullMiningServerHandler(),
-            job_declaration or NullJobDeclarationServerHandler(),
-            template_distribution or NullTemplateDistributionServerHandler(),
-        ]
+        given: list[ServerHandler | None] = [mining, job_declaration, template_distribution]
         super().__init__(
             logger,
-            [handler for handler in given if not isinstance(handler, Null)],
+            [handler for handler in given if supported(handler)],
             layers=config.layers,
             handler_timeout=config.handler_timeout,
             inactivity_limit=config.inactivity_limit,
@@ -191,8 +185,8 @@ class Sv2ServerService(Service[Client, ServerHandler]):
     def send_many(self, client_ids: Iterable[int], *messages: AnyMessage) -> list[int]:
         """Queue messages for several clients, to each in this order, without waiting for any.
 
-        A client whose queue is full is disconnected, or skipped, as ``options.slow_reader`` says.
-        Returns the ids of those that were reached.
+        A client whose queue is full is disconnected, or left out from there on, as
+        ``options.slow_reader`` says. Returns the ids of those that all messages were queued for.
         """
         reached = []
         for client_id in client_ids:

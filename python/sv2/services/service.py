@@ -445,7 +445,12 @@ class Service(Generic[PeerT, HandlerT]):
     # Logging.
 
     def _note_error(self, peer: PeerT, what: str, error: Exception) -> None:
+        """Count every error, and log the 1st, 2nd, 4th, 8th ... of a peer: one that found how to
+        make a handler fail does not fill the log."""
         self.stats.handler_errors += 1
+        peer._errors += 1
+        if peer._errors & (peer._errors - 1):
+            return
         self._log_peer(
             logging.ERROR,
             "handler-error",
@@ -453,6 +458,7 @@ class Service(Generic[PeerT, HandlerT]):
             message=what,
             error=type(error).__name__,
             at=where(error),
+            errors=peer._errors,
         )
 
     def _log_peer(self, level: int, name: str, peer: PeerT, **fields: Value) -> None:
