@@ -6,8 +6,8 @@ share by itself, with hashlib. It knows no block chain: the work is invented.
 
 usage: python test_pool.py [--shares N] [--authority-secret KEY] [--expired]
 
-Prints "listening PORT KEY" first, then one line for each event; ends when the device has left after N
-accepted shares, or after 60 seconds. Exit code 0: all shares were good and N came; 1: not so.
+Prints "listening PORT KEY" first, then one line for each event; ends when the device has left after
+N accepted shares, or after 60 seconds. Exit code 0: all shares were good and N came; 1: not so.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ class Session:
     stale: set[int] = field(default_factory=set)
     seen: set[tuple[int, int]] = field(default_factory=set)
     accepted: int = 0
+    told_to_leave: bool = False
 
     def handle(self, message: AnyMessage) -> None:
         send = self.connection.send
@@ -120,6 +121,8 @@ class Session:
 
     def take_share(self, share: SubmitSharesStandard) -> None:
         assert self.work is not None
+        if self.told_to_leave:
+            return  # it was under way, and nobody waits for the answer
         if share.job_id in self.stale:
             # It was under way when the job changed.
             self.connection.send(
@@ -167,6 +170,7 @@ class Pool:
             case 6:  # a new tip, and with it the new target
                 session.new_tip(60, LATER_TARGET)
             case 8:
+                session.told_to_leave = True
                 send(Reconnect("", self.listeners[1].getsockname()[1]))
 
     def serve_one(self, listener: socket.socket, deadline: float) -> None:

@@ -134,9 +134,9 @@ def test_the_device_mines_through_all_that_the_pool_does(device: Path) -> None:
         assert process.stdout is not None
         told = process.stdout.read()
         assert process.wait(timeout=SECONDS) == 0, told
-    # A share that was under way when the device moved counts for the pool alone.
+    # Shares that were under way when the device had enough count for the pool alone.
     end = numbers(told.splitlines()[-1])
-    assert 12 <= end["accepted"] <= 14
+    assert end["accepted"] >= 12
     assert end["bad"] == 0
     assert told.count("setup vendor 'libsv2' flags 1") == 2
     *states, summary = done.stdout.splitlines()
@@ -144,7 +144,8 @@ def test_the_device_mines_through_all_that_the_pool_does(device: Path) -> None:
     assert states == [*course, "offline: told to reconnect", *course]
     counted = numbers(summary)
     # Two tips and a job for now on the first connection, a tip on the second.
-    assert (counted["accepted"], counted["jobs"], counted["connections"]) == (12, 4, 2)
+    assert (counted["jobs"], counted["connections"]) == (4, 2)
+    assert counted["accepted"] >= 12
     assert (counted["ignored"], counted["skipped"]) == (1, 1)
     assert counted["submitted"] >= 12
 
