@@ -259,7 +259,7 @@ def test_any_payload_decodes_or_is_malformed(
 # --- streams --------------------------------------------------------------------------------------
 
 Event: TypeAlias = tuple[str, bytes]
-# Far more than there are in what is fed here: a decoder that stays where it is must not hang a test.
+# Far more than come of what is fed here: a decoder that stays where it is must not hang a test.
 MOST_EVENTS = 100
 
 
