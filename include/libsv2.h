@@ -13,6 +13,10 @@
  *   <libsv2/tlv.h>       optional fields behind a message
  *   <libsv2/hash.h>      SHA-256, merkle paths, targets
  *
+ * Apart from these, and in a library of its own, since it needs a provider of cryptography:
+ *
+ *   <libsv2/noise.h>     authenticated, encrypted connections
+ *
  * "Spec" in comments is the Stratum V2 specification by section number.
  */
 #ifndef LIBSV2_H
