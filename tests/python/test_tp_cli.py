@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import os
 import re
 import signal
 import sys
@@ -25,7 +26,7 @@ from sv2.roles.template_provider.miner import NotSolvable, coinbase_for, script_
 from sv2.roles.template_provider.monitoring import Metric, render
 from sv2.roles.template_provider.template import Constraints, build_template
 from sv2.services.events import log_event
-from sv2.testing.node import RegtestNode
+from sv2.testing.node import Fault, FaultKind, RegtestNode
 from tp_helpers import made_template, provider_on, snapshot
 
 ROOT = Path(__file__).parent.parent.parent
@@ -236,6 +237,35 @@ def test_tdp_ends_after_as_many_templates_as_asked_for(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_tdp_on_a_terminal_prints_a_table(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            recorded_node(tmp_path) as node,
+            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+        ):
+            ours, theirs = os.openpty()
+            address = f"127.0.0.1:{app.service.port}"
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "sv2", "tdp", "--plain", address, "--solve=1", "--wait=20"),
+                stdout=theirs,
+                env={**os.environ, "TERM": "xterm"},
+            )
+            try:
+                assert await asyncio.wait_for(process.wait(), 30) == 0
+                shown = os.read(ours, 65536).decode()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                os.close(ours)
+                os.close(theirs)
+            assert "time" in shown.splitlines()[0]
+            assert "height 136" in shown
+            assert "accepted" in shown
+            assert "{" not in shown
+
+    run(scenario())
+
+
 # What --check finds.
 
 
@@ -261,6 +291,19 @@ def test_check_of_a_good_set_up_finds_nothing_bad_and_changes_nothing(tmp_path: 
             assert {level for level, _ in found.values()} == {Level.GOOD}
             assert found["template"][1] == "height 136, 18 transactions, 559086 sat of fees"
             assert not (tmp_path / "tp").exists()
+
+    run(scenario())
+
+
+def test_check_of_a_node_without_blocks_finds_nothing_bad(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_node(tmp_path) as node:
+            found = await findings(config_for(node, tmp_path))
+            assert found["chain"] == (Level.NOTE, "0 of 0 blocks, in initial download")
+            assert found["template"][0] is Level.GOOD
+            node.faults.add(Fault(FaultKind.ERROR, method="getblocktemplate", code=-10))
+            found = await findings(config_for(node, tmp_path))
+            assert found["template"][0] is Level.BAD
 
     run(scenario())
 
