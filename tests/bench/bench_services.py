@@ -3,11 +3,12 @@
 
 usage: bench_services.py [--json] [--seconds S] [--clients N,N,...]
 
-The server is a process of its own, with one handler that answers every SubmitSharesStandard. Each
-client sends a window of shares and the next when their answers are there. The rows: answered
-messages per second, and microseconds of the server's CPU per message, which other load on the
-machine changes less. In the clear the clients count bytes and decode nothing, so that the server is
-the limit; over Noise they open and seal like any client, and share the machine with it.
+The server is a process of its own, with one handler that answers every SubmitSharesStandard;
+"alone" is the same on sv2.net without a service. Each client sends a window of shares, and the next
+when their answers are there. The rows: answered messages per second, and microseconds of the
+server's CPU per message, which other load on the machine changes less. In the clear the clients count bytes
+and decode nothing, so that the server is the limit; over Noise they open and seal like any client,
+and share the machine with it.
 
 The layers are measured without a network: one message through one layer to a handle that does
 nothing, minus that handle alone; the fastest of many rounds.
@@ -24,9 +25,10 @@ import sys
 import time
 from typing import Any
 
+from sv2 import net
 from sv2.address import Address
 from sv2.connection import PLAIN
-from sv2.net import Limits, connect, run
+from sv2.net import Limits, Server, Stream, connect, run
 from sv2.noise import AuthoritySecretKey, CertificatePolicy, ServerIdentity
 from sv2.services import (
     Client,
@@ -74,15 +76,31 @@ class Handler(MiningServerHandler):
         self.count += 1
         return SubmitSharesSuccess(message.channel_id, message.sequence_number, 1, 1)
 
+    async def alone(self, stream: Stream) -> None:
+        """The same on a stream, without a service."""
+        await stream.receive()
+        await stream.send(SetupConnectionSuccess(2, 0))
+        async for message in stream:
+            assert isinstance(message, SubmitSharesStandard)
+            self.count += 1
+            await stream.send(
+                SubmitSharesSuccess(message.channel_id, message.sequence_number, 1, 1)
+            )
 
-async def serve(noise: bool) -> None:
+
+async def serve(noise: bool, alone: bool) -> None:
     """Serve until stdin ends; each line on it is answered with the count and the CPU seconds."""
     authority = AuthoritySecretKey.generate()
     security = ServerIdentity.self_issued(authority) if noise else PLAIN
     handler = Handler()
     limits = Limits(connections=8192, per_host=8192, unready=8192)
-    config = ServerConfig("127.0.0.1", 0, security, limits=limits)
-    async with Sv2ServerService(config, mining=handler) as server:
+    server: Server | Sv2ServerService
+    if alone:
+        server = await net.serve(handler.alone, "127.0.0.1", 0, security=security, limits=limits)
+    else:
+        config = ServerConfig("127.0.0.1", 0, security, limits=limits)
+        server = Sv2ServerService(config, mining=handler)
+    async with server:
         print(Address("127.0.0.1", server.port, authority.public_key if noise else None))
         sys.stdout.flush()
         loop = asyncio.get_running_loop()
@@ -93,8 +111,9 @@ async def serve(noise: bool) -> None:
 class ServerProcess:
     """The server, and what it has counted."""
 
-    def __init__(self, noise: bool) -> None:
+    def __init__(self, noise: bool, alone: bool) -> None:
         command = [sys.executable, __file__, "--serve", "noise" if noise else "plain"]
+        command += ["--alone"] if alone else []
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)  # noqa: S603
         assert self.process.stdout is not None
@@ -162,9 +181,9 @@ async def pour_noise(address: Address, window: int, start: Start) -> None:
         stream.abort()
 
 
-async def throughput(noise: bool, clients: int, seconds: float) -> Row:
-    """One row: so many clients for so long."""
-    server = ServerProcess(noise)
+async def throughput(noise: bool, clients: int, seconds: float, alone: bool = False) -> Row:
+    """One row: so many clients for so long, of a service or of sv2.net alone."""
+    server = ServerProcess(noise, alone)
     pour = pour_noise if noise else pour_plain
     window = WINDOW.get(clients, 4)
     start = Start(clients)
@@ -189,6 +208,7 @@ async def throughput(noise: bool, clients: int, seconds: float) -> Row:
         server.end()
     messages = count_after - count
     return {
+        "server": "sv2.net alone" if alone else "service",
         "noise": noise,
         "clients": clients,
         "per_second": messages / (ended - began),
@@ -245,18 +265,19 @@ async def layer_rows() -> list[Row]:
 
 async def measure(arguments: argparse.Namespace) -> dict[str, list[Row]]:
     rows = [
-        await throughput(noise, clients, arguments.seconds)
+        await throughput(noise, clients, arguments.seconds, alone)
         for noise in (False, True)
         for clients in arguments.clients
+        for alone in (True, False)
     ]
     return {"throughput": rows, "layers": await layer_rows()}
 
 
 def show(results: dict[str, list[Row]]) -> None:
-    print(f"{'':<8}{'clients':>8}{'messages/s':>14}{'server us/message':>20}")
+    print(f"{'':<24}{'clients':>8}{'messages/s':>14}{'server us/message':>20}")
     for row in results["throughput"]:
-        name = "noise" if row["noise"] else "plain"
-        print(f"{name:<8}{row['clients']:>8}{row['per_second']:>14,.0f}{row['cpu_us']:>20.1f}")
+        name = f"{'noise' if row['noise'] else 'plain'}, {row['server']}"
+        print(f"{name:<24}{row['clients']:>8}{row['per_second']:>14,.0f}{row['cpu_us']:>20.1f}")
     print(f"\n{'layer':<28}{'ns/message':>12}")
     for row in results["layers"]:
         print(f"{row['layer']:<28}{row['ns']:>12,.0f}")
@@ -272,9 +293,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--clients", type=whole_numbers, default=[1, 100, 1000])
     parser.add_argument("--serve", choices=["plain", "noise"], help=argparse.SUPPRESS)
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        run(serve(arguments.serve == "noise"))
+        run(serve(arguments.serve == "noise", arguments.alone))
         return
     results = run(measure(arguments))
     if arguments.json:

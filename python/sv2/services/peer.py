@@ -16,12 +16,14 @@ from sv2_ffi.common import Reconnect, SetupConnection
 Reply = AnyMessage | Sequence[AnyMessage] | None
 """What a handler returns: nothing, one message, or several to send in their order."""
 
+_ONE = (Message, UnknownMessage)
+
 
 def replies(reply: Reply) -> Sequence[AnyMessage]:
     """The messages of a reply."""
     if reply is None:
         return ()
-    if isinstance(reply, Message | UnknownMessage):
+    if isinstance(reply, _ONE):
         return (reply,)
     return reply
 
@@ -41,6 +43,7 @@ class Peer:
         """Why the connection is over; None while it lives."""
         self.turn = asyncio.Lock()
         """Held while a message of this peer is handled: one at a time, in their order."""
+        self._protocol: Protocol | None = None
         self._task: asyncio.Task[Any] | None = None
         # For the service: who handles its message now, since when, and what was decided on it.
         self._worker: asyncio.Task[Any] | None = None
@@ -69,7 +72,9 @@ class Peer:
     @property
     def protocol(self) -> Protocol:
         """The subprotocol that was agreed on."""
-        return Protocol(self.setup.protocol)
+        if self._protocol is None:
+            self._protocol = Protocol(self.setup.protocol)
+        return self._protocol
 
     @property
     def flags(self) -> int:
@@ -137,11 +142,6 @@ class Upstream(Peer):
         """The server's Reconnect, once it came."""
         self._protocol = protocol
         self._gate = asyncio.Lock()
-
-    @property
-    def protocol(self) -> Protocol:
-        """The subprotocol that we speak there."""
-        return self._protocol
 
     async def send(self, message: AnyMessage, tlvs: Iterable[Tlv] = ()) -> None:
         """As :meth:`Peer.send`; waits also while extensions are being negotiated, when nothing

@@ -272,6 +272,7 @@ class Sv2ServerService(Service[Client, ServerHandler]):
                 return self._negotiate(peer, message)
             case RequestExtensions():
                 return self.config.extensions.answer(message)
-        if not self.config.extensions.satisfied_by(peer.extensions):
+        policy = self.config.extensions
+        if policy.required and not policy.satisfied_by(peer.extensions):
             raise Disconnect(cause=Cause.EXTENSIONS_REQUIRED)
         return await self._handler_of(peer).handle(peer, message)
