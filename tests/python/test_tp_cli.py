@@ -199,6 +199,22 @@ def test_tp_that_waits_for_its_node_can_be_stopped(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_tp_that_waits_for_its_first_template_can_be_stopped(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running_node(tmp_path) as node:
+            node.faults.add(Fault(FaultKind.ERROR, method="getblocktemplate", code=-10))
+            async with program("tp", *options(node, tmp_path)) as provider:
+                assert provider.stderr is not None
+                while b"no new template" not in await provider.stderr.readline():
+                    pass
+                provider.send_signal(signal.SIGINT)
+                out, _ = await asyncio.wait_for(provider.communicate(), 20)
+                assert provider.returncode == 0
+                assert b"listening" not in out
+
+    run(scenario())
+
+
 def test_tdp_says_why_it_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
