@@ -6,9 +6,9 @@ usage: bench_services.py [--json] [--seconds S] [--clients N,N,...]
 The server is a process of its own, with one handler that answers every SubmitSharesStandard;
 "alone" is the same on sv2.net without a service. Each client sends a window of shares, and the next
 when their answers are there. The rows: answered messages per second, and microseconds of the
-server's CPU per message, which other load on the machine changes less. In the clear the clients count bytes
-and decode nothing, so that the server is the limit; over Noise they open and seal like any client,
-and share the machine with it.
+server's CPU per message, which other load on the machine changes less. In the clear the clients
+count bytes and decode nothing, so that the server is the limit; over Noise they open and seal like
+any client, and share the machine with it.
 
 The layers are measured without a network: one message through one layer to a handle that does
 nothing, minus that handle alone; the fastest of many rounds.
