@@ -4,7 +4,8 @@ The policy: of the current work (tip and nBits) the newest `CURRENT_KEPT` templa
 which answers requests and solutions; of the work before it the newest `PREVIOUS_KEPT`, for
 solutions that were under way when it changed; of all others nothing but the last `NUMBERS_KEPT`
 ids, which tell a stale id from one that was never given. When a connection ends, the newest
-`PREVIOUS_KEPT` of it go to `Orphans`, so that a client that comes back can still hand in a block.
+`PREVIOUS_KEPT` of it go to `Orphans`, for as long as their work is the current or the one before,
+so that a client that comes back can still hand in a block.
 Templates refer to shared transactions, so one costs a few kilobytes.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sv2.roles.template_provider.template import Template, Work
 
@@ -115,6 +116,11 @@ class Orphans:
         self._offers.update(ledger.newest(PREVIOUS_KEPT))
         while len(self._offers) > ORPHANS_KEPT:
             del self._offers[next(iter(self._offers))]
+
+    def keep_only(self, works: Collection[Work]) -> None:
+        """Forget what is for any other work."""
+        for number in [n for n, template in self._offers.items() if template.work not in works]:
+            del self._offers[number]
 
     def find(self, template_id: int) -> Template | None:
         return self._offers.get(template_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from sv2.roles.template_provider.selection import Budget, NoRoom
 from sv2.roles.template_provider.solution import BadSolution, assemble
 from sv2.roles.template_provider.source import SourceSettings, TemplateSource
 from sv2.roles.template_provider.submitter import Submitter, TooManyPending
-from sv2.roles.template_provider.template import Constraints, Template
+from sv2.roles.template_provider.template import Constraints, Template, Work
 from sv2.services import (
     Client,
     Disconnect,
@@ -101,6 +101,7 @@ class TemplateProvider(TemplateDistributionServerHandler):
         self._ids: Iterator[int] = template_ids()
         self._clients: dict[Client, _State] = {}
         self._orphans = Orphans()
+        self._works: deque[Work] = deque(maxlen=2)
         self._service: Sv2ServerService | None = None
         self.stats = ProviderStats()
         self.source = TemplateSource(
@@ -184,6 +185,9 @@ class TemplateProvider(TemplateDistributionServerHandler):
 
     async def _serve_all(self, feed: Feed) -> None:
         """Tell every client what it does not know yet, those with the commonest needs first."""
+        if feed.work not in self._works:
+            self._works.append(feed.work)
+            self._orphans.keep_only(self._works)
         groups: defaultdict[Constraints, list[Client]] = defaultdict(list)
         for client, state in self._clients.items():
             if state.constraints is not None:
