@@ -277,16 +277,17 @@ def test_every_message_reaches_the_handler_and_none_is_unexpected(
             there = upstreams(noise, server.port)
             match protocol:
                 case Protocol.MINING:
-                    handler: Recording = RecordingMining()
-                    client = Sv2ClientService(ClientConfig(mining=there), mining=handler)
+                    mine = RecordingMining()
+                    handler: Recording = mine
+                    client = Sv2ClientService(ClientConfig(mining=there), mining=mine)
                 case Protocol.JOB_DECLARATION:
-                    handler = RecordingJobs()
-                    config = ClientConfig(job_declaration=there)
-                    client = Sv2ClientService(config, job_declaration=handler)
+                    jobs = RecordingJobs()
+                    handler, config = jobs, ClientConfig(job_declaration=there)
+                    client = Sv2ClientService(config, job_declaration=jobs)
                 case _:
-                    handler = RecordingTemplates()
-                    config = ClientConfig(template_distribution=there)
-                    client = Sv2ClientService(config, template_distribution=handler)
+                    feed = RecordingTemplates()
+                    handler, config = feed, ClientConfig(template_distribution=there)
+                    client = Sv2ClientService(config, template_distribution=feed)
             async with client:
                 await until(lambda: len(handler.messages) == len(messages))
                 assert handler.messages == messages
@@ -843,7 +844,7 @@ def test_extensions_are_negotiated_before_the_handler_hears_of_the_connection(no
             client = miner(noise, [server.port], handler, extensions=frozenset({2, 3}))
             async with client:
                 await client.connected(Protocol.MINING)
-                assert handler.granted == {2}
+                assert handler.granted == frozenset({2})
 
     run_on_asyncio(main())
 

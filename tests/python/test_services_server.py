@@ -42,7 +42,7 @@ from sv2_ffi import job_declaration as jd
 from sv2_ffi import template_distribution as td
 from sv2_ffi.common import SetupConnectionSuccess
 
-TO_SERVER = {
+TO_SERVER: dict[Protocol, dict[type[AnyMessage], type[AnyMessage] | None]] = {
     Protocol.MINING: {
         mining.OpenStandardMiningChannel: mining.OpenMiningChannelError,
         mining.OpenExtendedMiningChannel: mining.OpenMiningChannelError,
