@@ -11,18 +11,19 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from regtest_helpers import run
+from regtest_helpers import run, until
 from sv2.node import Node
 from sv2.testing.node import op_true_script
 from sv2.testing.node.chaindata import parse_block
 from sv2.testing.node.faucet import spend
 from test_node_peers import Peer, free_port, ready
 from test_tp_cli import program, said
+from tp_helpers import block_of, template_client
 
 ROOT = Path(__file__).parent.parent.parent
 BTCD = "github.com/btcsuite/btcd@latest"
@@ -161,3 +162,37 @@ def test_template_fees_tip_data_and_a_solved_block(
                     assert await node.raw_mempool() == ()
 
     run(scenario(), timeout=200)
+
+
+def test_a_block_found_while_the_node_is_away_is_in_its_chain_afterwards(
+    peer: Peer, tmp_path: Path
+) -> None:
+    if peer.name == "btcd":
+        pytest.skip("btcd begins an empty regtest chain at each start")
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            async with peer.running(), await peer.client() as rpc:
+                node = Node(rpc)
+                await ready(node)
+                tip = await peer.mine(node, 10)
+                provider = await stack.enter_async_context(
+                    program("tp", *options(peer, tmp_path), "--plain")
+                )
+                port = int(await said(provider, "listening on: 127.0.0.1 port"))
+                client = await stack.enter_async_context(template_client(port))
+                template, previous = await client.pair()
+                assert previous.prev_hash == tip
+            # The node is gone.
+            solution = await client.submit(template)
+            block = block_of(template, previous, (), solution)
+            journal = tmp_path / "tp" / "blocks" / "regtest"
+            await until(lambda: len(list(journal.glob("*.pending"))) == 1)
+            async with peer.running(), await peer.client() as rpc:
+                node = Node(rpc)
+                await ready(node)
+                await client.work_on(parse_block(block).hash)
+                assert await node.block(await node.best_block_hash()) == block
+                await until(lambda: len(list(journal.glob("*.accepted"))) == 1)
+
+    run(scenario(), timeout=100)
