@@ -162,6 +162,26 @@ def test_a_solution_waits_on_disk_through_a_stop_and_a_start(tmp_path: Path) -> 
     run(scenario())
 
 
+def test_a_block_that_the_node_took_but_did_not_connect_is_submitted_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            recorded_node(tmp_path) as node,
+            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+            template_client(app.service.port) as client,
+        ):
+            template, _ = await client.pair()
+            node.faults.add(
+                Fault(FaultKind.ERROR, method="getblockheader", code=-5, message="no", count=2)
+            )
+            await client.submit(template)
+            await until(lambda: app.submitter.fates.total() == 1)
+            assert app.submitter.retries == 2
+            assert app.submitter.fates == {"duplicate": 1}
+            assert node.chain.height == 136
+
+    run(scenario())
+
+
 def test_a_full_disk_costs_no_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Journal, block: SolvedBlock) -> None:
         raise OSError(28, "No space left on device")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sv2.deadline import within
-from sv2.node import Node, NodeError, SubmitOutcome, SubmitResult
+from sv2.node import Node, NodeError, RpcError, SubmitOutcome, SubmitResult
 from sv2.roles.template_provider.journal import Journal
 from sv2.roles.template_provider.solution import SolvedBlock
 
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 NOT_YET = ("prev-blk-not-found", "time-too-new", "rejected: orphan")
 """Refusals that time can heal: a node that was rolled back lacks the parent for a while."""
+
+
+NO_SUCH_BLOCK = -5
 
 
 class TooManyPending(Exception):
@@ -151,9 +154,9 @@ class Submitter:
             try:
                 result = await self._node.submit_block(block.data, timeout=self._settings.timeout)
                 waited = asyncio.get_running_loop().time() - began
-                if result.reason not in NOT_YET or waited > self._settings.patience:
+                if waited > self._settings.patience or await self._is_final(block, result):
                     return result
-                reason = result.reason
+                reason = result.reason or "taken, but not connected to the chain"
             except NodeError as error:
                 reason = str(error)
             self.retries += 1
@@ -167,6 +170,19 @@ class Submitter:
             )
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(delay, hurry.wait())
+
+    async def _is_final(self, block: SolvedBlock, result: SubmitResult) -> bool:
+        """Whether the answer will stay the same. btcd takes a block whose parent it lacks without
+        a word; it then knows no header of it."""
+        if result.outcome is SubmitOutcome.REJECTED:
+            return result.reason not in NOT_YET
+        try:
+            await self._node.block_header(block.hash)
+        except RpcError as error:
+            return error.code != NO_SUCH_BLOCK
+        except NodeError:
+            pass  # its answer stands
+        return True
 
     async def _conclude(self, block: SolvedBlock, result: SubmitResult) -> None:
         fate = result.outcome
