@@ -238,9 +238,7 @@ async def template_client(
     """A client after setup, and after its constraints where there are any."""
     stream = await connect(f"127.0.0.1:{port}", security=security)
     try:
-        await stream.set_up(
-            SetupConnection(2, 2, 2, 0, "127.0.0.1", port, "tests", "", "", "")
-        )
+        await stream.set_up(SetupConnection(2, 2, 2, 0, "127.0.0.1", port, "tests", "", "", ""))
         client = TemplateClient(stream)
         if constraints is not None:
             await client.constrain(*constraints)
