@@ -145,6 +145,8 @@ export PATH="$venv/bin:$PATH"
 
 step lint tools/lint.sh
 step peers tests/peers/build.sh
+step btcd tests/peers/btcd.sh
+[ ! -x build/btcd/btcd ] || export BTCD="$PWD/build/btcd/btcd"
 
 # Beside the Python tests, which leave one of two processors idle for most of their time. Its lines
 # come when pytest is done.
