@@ -228,7 +228,8 @@ static void put_view_elements(sv2_writer *w, unsigned element, const sv2_seq *se
 static void put_seq(sv2_writer *w, unsigned kind, const sv2_seq *seq)
 {
     unsigned prefix = kind & SV2_SEQ_64K ? 2 : 1;
-    if (seq->data == NULL && (seq->count != 0 || seq->size != 0)) {
+    if ((seq->data == NULL && (seq->count != 0 || seq->size != 0))
+        || (seq->stride != 0 && seq->stride < sizeof(sv2_bytes))) {
         sv2_writer_fail(w, SV2_ERR_ARGUMENT);
         return;
     }

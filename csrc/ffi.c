@@ -101,14 +101,14 @@ CVec2 init_cvec2(void)
  * into another list, and left this one shorter or with holes. */
 static bool block_is_whole(const CVec2 *list)
 {
-    size_t count = list->capacity & ~BLOCK_BIT, i;
-    const uint8_t *expected = block_of(list)->first;
+    size_t count = list->capacity & ~BLOCK_BIT, at = 0, i;
+    const uint8_t *first = block_of(list)->first;
     if (list->len != count)
         return false;
     for (i = 0; i < count; i++) {
-        if (list->data[i].data != expected || list->data[i].capacity != 0)
+        if (list->data[i].data != first + at || list->data[i].capacity != 0)
             return false;
-        expected += list->data[i].len + block_of(list)->gap;
+        at += list->data[i].len + block_of(list)->gap;
     }
     return true;
 }

@@ -1793,6 +1793,6 @@ int64_t sv2_glue_encode(uint8_t *out, size_t cap, size_t index, const uint8_t *f
                         const uint8_t *blob, size_t blob_len, const uint8_t *sizes,
                         size_t sizes_len);
 
-void sv2_glue_items(uint32_t *spans, const uint8_t *data, size_t at, size_t end, uint32_t count);
+void sv2_glue_items(uint64_t *spans, const uint8_t *data, size_t at, size_t end, uint32_t count);
 
 uint32_t sv2_glue_count(const uint8_t *data, size_t at, size_t end);

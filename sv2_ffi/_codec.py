@@ -166,13 +166,18 @@ def _append_tlvs(name: str, frame: bytes, tlvs: Sequence[Tlv]) -> bytes:
     return bytes(ffi.buffer(out, length[0]))
 
 
+def _to_bytes(data: Buffer) -> bytes:
+    """data as bytes. TypeError for what is no buffer: bytes() would take an int for a size."""
+    return data if type(data) is bytes else bytes(memoryview(data))
+
+
 def decode(frame: Buffer) -> AnyMessage:
     """The message in one whole frame, header included.
 
     Raises TruncatedFrame where frame is shorter or longer than its header says, MalformedMessage
     where the payload is not what the header names. A message that is not known is no error.
     """
-    data = bytes(frame)
+    data = _to_bytes(frame)
     flat = _new(_FLAT)
     index = _glue_next(flat, data, len(data), 0, MAX_FRAME_SIZE)
     if index < 0:
@@ -193,7 +198,7 @@ def decode_payload(extension_type: int, message_type: int, payload: Buffer) -> A
     """
     if not 0 <= extension_type <= 0xFFFF or not 0 <= message_type <= 0xFF:
         raise ValueError("extension_type is no U16 or message_type is no U8")
-    data = bytes(payload)
+    data = _to_bytes(payload)
     if len(data) > MAX_PAYLOAD_SIZE:
         size = HEADER_SIZE + len(data)
         raise FrameTooLarge(extension_type, message_type, size, MAX_FRAME_SIZE)

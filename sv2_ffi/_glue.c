@@ -139,13 +139,13 @@ uint32_t sv2_glue_count(const uint8_t *data, size_t at, size_t end)
     return count;
 }
 
-void sv2_glue_items(uint32_t *spans, const uint8_t *data, size_t at, size_t end, uint32_t count)
+void sv2_glue_items(uint64_t *spans, const uint8_t *data, size_t at, size_t end, uint32_t count)
 {
     sv2_seq rest = sv2_seq_wire(data + at, end - at, count);
     sv2_bytes item;
     while (sv2_seq_next(&rest, &item) == SV2_OK) {
-        *spans++ = (uint32_t)(item.data - data);
-        *spans++ = (uint32_t)(item.data - data + (ptrdiff_t)item.len);
+        *spans++ = (uint64_t)(item.data - data);
+        *spans++ = (uint64_t)(item.data - data) + item.len;
     }
 }
 

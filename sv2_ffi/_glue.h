@@ -46,7 +46,7 @@ int64_t sv2_glue_encode(uint8_t *out, size_t cap, size_t index, const uint8_t *f
                         size_t sizes_len);
 
 /* Start and end in data of count B0_16M elements that begin at data[at]; decoding has checked them. */
-void sv2_glue_items(uint32_t *spans, const uint8_t *data, size_t at, size_t end, uint32_t count);
+void sv2_glue_items(uint64_t *spans, const uint8_t *data, size_t at, size_t end, uint32_t count);
 
 /* How many elements a checked run of B0_16M elements has. */
 uint32_t sv2_glue_count(const uint8_t *data, size_t at, size_t end);

@@ -170,7 +170,7 @@ def read_u256(p: bytes, start: int, end: int) -> list[bytes]:
 
 def read_b0_16m(p: bytes, start: int, end: int) -> list[bytes]:
     count = lib.sv2_glue_count(p, start, end)
-    spans = ffi.new("uint32_t[]", 2 * count)
+    spans = ffi.new("uint64_t[]", 2 * count)
     lib.sv2_glue_items(spans, p, start, end, count)
     bounds = iter(ffi.unpack(spans, 2 * count))
     return [p[a:b] for a, b in zip(bounds, bounds, strict=True)]

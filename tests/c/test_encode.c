@@ -75,6 +75,9 @@ static void check_views(void)
     CHECK(sv2_declare_mining_job_encode(out, sizeof(out), &report, &job) == SV2_ERR_ARGUMENT);
     job.wtxid_list = sv2_seq_wire(NULL, 0, 1);
     CHECK(sv2_declare_mining_job_encode(out, sizeof(out), &report, &job) == SV2_ERR_ARGUMENT);
+    job.wtxid_list = sv2_seq_views(views, 3);
+    job.wtxid_list.stride = sizeof(sv2_bytes) - 1; /* records that overlap hold no views */
+    CHECK(sv2_declare_mining_job_encode(out, sizeof(out), &report, &job) == SV2_ERR_ARGUMENT);
     job.wtxid_list = sv2_seq_wire(wire, sizeof(wire), 65536);
     CHECK(sv2_declare_mining_job_encode(out, sizeof(out), &report, &job) == SV2_ERR_LENGTH);
 }

@@ -106,6 +106,13 @@ def test_a_bool_counts_its_lowest_bit_only() -> None:
         assert message.future_template is bool(value & 1)
 
 
+def test_a_number_is_no_frame_and_no_payload() -> None:
+    with pytest.raises(TypeError):
+        sv2_ffi.decode(50)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        sv2_ffi.decode_payload(0, 1, 6)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("number", [-1, 65536])
 def test_numbers_out_of_range_are_a_value_error(number: int) -> None:
     with pytest.raises(ValueError, match="U16"):

@@ -156,6 +156,7 @@ def test_a_field_that_does_not_fit_is_named(field: str, value: object, reason: s
         (UpdateChannel(1, 1e39, HASH), "nominal_hash_rate"),
         (UpdateChannel(1, "fast", HASH), "nominal_hash_rate"),  # type: ignore[arg-type]
         (NewMiningJob(1, 2, 1 << 32, 3, HASH), "min_ntime"),
+        (NewMiningJob(1, 2, "", 3, HASH), "min_ntime"),  # type: ignore[arg-type]
         (sv2_ffi.extensions.RequestExtensions(1, [65536]), "requested_extensions"),
         (sv2_ffi.mining.SetGroupChannel(1, [-1]), "channel_ids"),
         (sv2_ffi.mining.SetGroupChannel(1, [0] * 65536), "channel_ids"),

@@ -180,7 +180,7 @@ extern "C" {{
 _ANY_FUNCTIONS = """/* Decodes the payload of a frame, by the numbers in its header.
  *
  * Returns: as sv2_decode; SV2_ERR_UNKNOWN where there is no such message.
- * Out:     message; report, which may be NULL. */
+ * Out:     message; report, which may be NULL and which SV2_ERR_UNKNOWN leaves alone. */
 SV2_API sv2_status sv2_message_decode(sv2_message *message, sv2_report *report,
                                       const sv2_frame *frame);
 

@@ -131,7 +131,7 @@ def _pack_field(field: Field, values: list[str], chunks: list[str], prepare: lis
         case "F32":
             values.append(f"f32_bits({me})")
         case "OPTION[U32]":
-            values += [f"{me} is not None", f"{me} or 0"]
+            values += [f"{me} is not None", f"0 if {me} is None else {me}"]
         case "STR0_255":
             prepare.append(f'{field.name} = {me}.encode("utf-8", "surrogateescape")')
             values.append(f"len({field.name})")
