@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 from sv2_ffi._native import ffi, lib
@@ -193,8 +193,3 @@ def wire_u256(values: Sequence[bytes]) -> bytes:
 def wire_b0_16m(values: Sequence[bytes]) -> tuple[bytes, bytes]:
     """The elements end to end, and their lengths."""
     return b"".join(values), struct.pack(f"<{len(values)}I", *map(len, values))
-
-
-def public_fields(message: Message) -> list[str]:
-    """Names of the dataclass fields, trailing included; for code that copies messages."""
-    return [f.name for f in fields(message)]

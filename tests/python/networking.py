@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -11,6 +12,8 @@ import pytest
 from connections import IDENTITY, POLICY, SUCCESS, setup_connection
 from sv2.connection import PLAIN
 from sv2.net import Limits, Options, Server, Stream, StreamClosed, Timeouts, connect, serve
+
+from sv2_ffi import UnknownMessage
 
 _T = TypeVar("_T")
 
@@ -131,3 +134,8 @@ async def reason_of_end(stream: Stream) -> StreamClosed:
 def quick(**changes: float) -> Options:
     """Options whose time-outs are long but for those given."""
     return Options(timeouts=Timeouts(**changes))
+
+
+def blob(size: int) -> UnknownMessage:
+    """A message of any size, the same bytes for the same size."""
+    return UnknownMessage(0x4001, 0x07, random.Random(size).randbytes(size))
