@@ -52,6 +52,7 @@ async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         *(sys.executable, "-m", "sv2", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        cwd=Path(__file__).parent,  # -m would take the packages of the root, which are not built
     )
     try:
         yield process

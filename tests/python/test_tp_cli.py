@@ -29,7 +29,8 @@ from sv2.services.events import log_event
 from sv2.testing.node import Fault, FaultKind, RegtestNode
 from tp_helpers import made_template, provider_on, snapshot
 
-ROOT = Path(__file__).parent.parent.parent
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 EXAMPLE = ROOT / "contrib" / "sv2-tp.toml"
 
 
@@ -55,6 +56,7 @@ async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        cwd=HERE,  # -m would take the packages of the root, which are not built
     )
     try:
         yield process
@@ -62,6 +64,15 @@ async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+async def complained(process: asyncio.subprocess.Process, text: str) -> None:
+    """Wait for a line of the log that has the text."""
+    assert process.stderr is not None
+    while line := (await asyncio.wait_for(process.stderr.readline(), 20)).decode():
+        if text in line:
+            return
+    raise AssertionError(f"it never logged {text!r}")
 
 
 async def said(process: asyncio.subprocess.Process, start: str) -> str:
@@ -190,9 +201,7 @@ def test_tp_that_waits_for_its_node_can_be_stopped(tmp_path: Path) -> None:
             f"--rpc-cookie={tmp_path / 'cookie'}",
         ) as provider:
             await said(provider, "authority key: ")
-            assert provider.stderr is not None
-            while b"waiting for the node" not in await provider.stderr.readline():
-                pass
+            await complained(provider, "waiting for the node")
             provider.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(provider.wait(), 20) == 0
 
@@ -204,9 +213,7 @@ def test_tp_that_waits_for_its_first_template_can_be_stopped(tmp_path: Path) -> 
         async with running_node(tmp_path) as node:
             node.faults.add(Fault(FaultKind.ERROR, method="getblocktemplate", code=-10))
             async with program("tp", *options(node, tmp_path)) as provider:
-                assert provider.stderr is not None
-                while b"no new template" not in await provider.stderr.readline():
-                    pass
+                await complained(provider, "no new template")
                 provider.send_signal(signal.SIGINT)
                 out, _ = await asyncio.wait_for(provider.communicate(), 20)
                 assert provider.returncode == 0
@@ -264,6 +271,7 @@ def test_tdp_on_a_terminal_prints_a_table(tmp_path: Path) -> None:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "sv2", "tdp", "--plain", address, "--solve=1", "--wait=20"),
                 stdout=theirs,
+                cwd=HERE,
                 env={**os.environ, "TERM": "xterm"},
             )
             try:

@@ -304,6 +304,7 @@ async def started(node: RegtestNode, folder: Path):  # type: ignore[no-untyped-d
         f"--rpc-cookie={node.cookie_path}",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        cwd=Path(__file__).parent,  # -m would take the packages of the root, which are not built
     )
     try:
         assert process.stdout is not None
