@@ -8,8 +8,8 @@
 static void check_capacities(const test_vector *vector)
 {
     guarded room = guarded_new(vector->len);
-    size_t cap, len, step = vector->len < 600 ? 1 : 97;
-    for (cap = 0; cap < vector->len; cap += step) {
+    size_t cap, len;
+    for (cap = 0; cap < vector->len; cap++) {
         CHECK(sv2_frame_encode(vector->descriptor, room.end - cap, cap, &len, vector->message)
               == SV2_ERR_BUFFER);
         CHECK(len == vector->len);

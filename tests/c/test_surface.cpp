@@ -135,8 +135,7 @@ static void check_truncations()
     DecoderWrapper *decoder = new_decoder();
     for (size_t i = 0; i < TEST_VECTORS; i++) {
         const test_vector &vector = test_vectors[i];
-        size_t step = vector.len < 400 ? 1 : 61;
-        for (size_t len = 0; len + SV2_FRAME_HEADER_LEN < vector.len; len += step) {
+        for (size_t len = 0; len + SV2_FRAME_HEADER_LEN < vector.len; len++) {
             const uint8_t *payload = vector.frame + SV2_FRAME_HEADER_LEN;
             Bytes frame = frame_of(sv2_load_u16(vector.frame), vector.frame[2],
                                    Bytes(payload, payload + len));

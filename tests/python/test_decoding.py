@@ -33,7 +33,7 @@ def test_every_truncated_payload_says_which_field_and_where() -> None:
     for frame in FRAMES:
         header = sv2_ffi.parse_header(frame)
         cls = sv2_ffi.MESSAGES[header.extension_type & 0x7FFF, header.message_type]
-        for size in range(0, header.length, 1 if header.length < 400 else 37):
+        for size in range(header.length):
             with pytest.raises(sv2_ffi.MalformedMessage) as caught:
                 sv2_ffi.decode_payload(header.extension_type, header.message_type, frame[6:][:size])
             error = caught.value
