@@ -117,7 +117,7 @@ static const uint64_t *check_field(const uint64_t *flat, const sv2_field *field,
 
 static void check_spans(const uint8_t *data, const uint64_t *flat, const sv2_seq *seq)
 {
-    uint32_t *spans = fuzz_malloc(2 * sizeof(*spans) * seq->count);
+    uint64_t *spans = fuzz_malloc(2 * sizeof(*spans) * seq->count);
     sv2_seq rest = *seq;
     sv2_bytes item;
     uint32_t i;
