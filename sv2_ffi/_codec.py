@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sv2_ffi._errors import EncodeError, FrameTooLarge, MalformedMessage, TruncatedFrame
 from sv2_ffi._explain import bytes_reason, explain
-from sv2_ffi._message import CHANNEL_BIT, Message, Tlv, show, values_of
+from sv2_ffi._message import CHANNEL_BIT, Message, Tlv, show, status_text, values_of
 from sv2_ffi._native import ffi, lib
 from sv2_ffi._table import CLASSES
 
@@ -231,11 +231,6 @@ def _unknown_or_raise(data: bytes, flat: Any) -> UnknownMessage:
     field = cls.FIELDS[flat[lib.SV2_GLUE_FIRST]].name
     offset = flat[lib.SV2_GLUE_TRAILING] - payload
     raise MalformedMessage(cls.name, field, offset, status_text(status))
-
-
-def status_text(status: int) -> str:
-    """What a status code of libsv2 means."""
-    return str(ffi.string(lib.sv2_status_string(status)), "ascii")
 
 
 class Decoder:

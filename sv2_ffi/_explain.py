@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from sv2_ffi._errors import EncodeError
-from sv2_ffi._message import Field, Message
-from sv2_ffi._native import ffi, lib
+from sv2_ffi._message import Field, Message, status_text
 
 _MAX_INT = {"U8": 0xFF, "U16": 0xFFFF, "U32": 0xFFFF_FFFF, "U64": 0xFFFF_FFFF_FFFF_FFFF}
 _MAX_BYTES = {
@@ -25,9 +24,8 @@ def explain(message: Message, status: int | None = None, index: int | None = Non
             return EncodeError(message.name, field.name, reason)
     if status is None:
         return EncodeError(message.name, None, "the message changed while it was encoded")
-    text = ffi.string(lib.sv2_status_string(status)).decode("ascii")
     name = None if index is None or index >= len(message.FIELDS) else message.FIELDS[index].name
-    return EncodeError(message.name, name, text)
+    return EncodeError(message.name, name, status_text(status))
 
 
 def _field_reason(field: Field, message: Message) -> str | None:

@@ -93,6 +93,11 @@ def show(value: object) -> str:
             return repr(value)
 
 
+def status_text(status: int) -> str:
+    """What a status code of libsv2 means."""
+    return str(ffi.string(lib.sv2_status_string(status)), "ascii")
+
+
 def parse_tlvs(data: bytes) -> tuple[Tlv, ...]:
     """The TLVs at the start of data; stops at the first bytes that are no TLV."""
     found: list[Tlv] = []
