@@ -1,26 +1,32 @@
 #!/usr/bin/env python3
-"""Makes two files of the freestanding library, to drop into any build: libsv2.c and libsv2.h.
+"""Makes a few files of the freestanding library, to drop into any build, with nothing else needed.
 
-usage: tools/amalgamate.py [FOLDER]
+libsv2.c and libsv2.h hold messages, frames and hashing; libsv2_noise.c and libsv2_noise.h, which
+need those, hold encrypted connections. A provider of cryptography for Noise is a third pair, and
+comes only where it is asked for: it includes headers of other libraries, without which a build that
+takes every file of a folder would fail.
 
-FOLDER is dist/ by default and is made where it is missing. The sources are those that
-csrc/meson.build names core_sources; csrc/ffi.c, which allocates, is not among them. Two runs on the
-same tree write the same bytes.
+The sources are those that csrc/meson.build and csrc/noise/meson.build name; csrc/ffi.c, which
+allocates, is not among them. Two runs on the same tree write the same bytes.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cross import ROOT, core_sources
+from cross import ROOT, core_sources, noise_provider_sources, noise_sources
 
 INCLUDE = ROOT / "include"
+PROVIDERS = {"mbedtls": "libsecp256k1 and mbedTLS", "openssl": "libsecp256k1 and OpenSSL"}
 _LOCAL_INCLUDE = re.compile(r'#include "([^"]+)"\n')
-_SYSTEM_INCLUDE = re.compile(r"#include <([^>]+)>\n")
+# C's own headers, which go to the top. Those of other libraries stay in their place: some depend on
+# what the ones before them have defined.
+_SYSTEM_INCLUDE = re.compile(r"#include <((?:limits|std\w+|string)\.h)>\n")
 
 
 def _version() -> str:
@@ -45,10 +51,13 @@ def _banner(what: str) -> str:
 
 
 class _Joined:
-    """Files put one behind the other, each once, where it is first included."""
+    """Files put one behind the other, each once, where it is first included. Those that are known
+    from the start are left out.
+    """
 
-    def __init__(self, known: set[Path]) -> None:
-        self.known = known
+    def __init__(self, name: str, known: set[Path]) -> None:
+        self.name = name
+        self.known = set(known)
         self.system: list[str] = []
         self.parts: list[str] = []
 
@@ -77,30 +86,49 @@ def _resolve(name: str, folder: Path) -> Path:
     raise FileNotFoundError(f"{name}, included in {folder}")
 
 
-def amalgamation() -> dict[str, str]:
-    """File name -> content."""
-    header = _Joined(set())
-    header.add(INCLUDE / "libsv2.h")
-    source = _Joined(header.known)
-    for path in core_sources():
-        source.add(path)
-    return {
-        "libsv2.h": _banner("Stratum V2 messages for C and C++, the header.") + header.text(),
-        "libsv2.c": _banner("Stratum V2 messages for C and C++, the code.")
-        + '#include "libsv2.h"\n\n'
-        + source.text(),
+def _pair(
+    name: str, what: str, header: str, sources: list[Path], below: _Joined | None = None
+) -> tuple[_Joined, dict[str, str]]:
+    """The joined header and the two files. below: the header of the pair that this one needs."""
+    top = _Joined(name, below.known if below else set())
+    top.add(INCLUDE / header)
+    code = _Joined(name, top.known)
+    for path in sources:
+        code.add(path)
+    needs = f'#include "{below.name}.h"\n\n' if below else ""
+    return top, {
+        f"{name}.h": _banner(f"{what}, the header.") + needs + top.text(),
+        f"{name}.c": _banner(f"{what}, the code.") + f'#include "{name}.h"\n\n' + code.text(),
     }
 
 
+def amalgamation(provider: str | None = None) -> dict[str, str]:
+    """File name -> content. provider: of PROVIDERS."""
+    core, files = _pair("libsv2", "Stratum V2 messages for C and C++", "libsv2.h", core_sources())
+    noise, more = _pair(
+        "libsv2_noise", "Noise for Stratum V2", "libsv2/noise.h", noise_sources(), core
+    )
+    files |= more
+    if provider is not None:
+        what = f"Cryptography for Noise over {PROVIDERS[provider]}"
+        header, sources = f"libsv2/noise_{provider}.h", noise_provider_sources(provider)
+        files |= _pair(f"libsv2_noise_{provider}", what, header, sources, noise)[1]
+    return files
+
+
 def main() -> int:
-    if len(sys.argv) > 2 or "-h" in sys.argv or "--help" in sys.argv:
-        print(__doc__)
-        return 2
-    folder = Path(sys.argv[1]) if len(sys.argv) == 2 else ROOT / "dist"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in amalgamation().items():
-        (folder / name).write_text(content)
-        print(f"wrote {folder / name}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "dist", metavar="FOLDER",
+                        help="made where it is missing; dist/ by default")  # fmt: skip
+    parser.add_argument("--provider", choices=sorted(PROVIDERS),
+                        help="write this provider of cryptography too")  # fmt: skip
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    for name, content in amalgamation(arguments.provider).items():
+        (arguments.folder / name).write_text(content)
+        print(f"wrote {arguments.folder / name}")
     return 0
 
 

@@ -138,11 +138,11 @@ def run(command: list[str], cwd: Path | None = None) -> str:
     return output
 
 
-def _listed(folder: str, variable: str) -> list[Path]:
+def _listed(folder: str, name: str) -> list[Path]:
     text = (ROOT / folder / "meson.build").read_text()
-    block = re.search(rf"{variable} = files\((.*?)\)", text, re.DOTALL)
+    block = re.search(rf"{name}(?: =|':) files\((.*?)\)", text, re.DOTALL)
     assert block is not None
-    return [ROOT / folder / name for name in re.findall(r"'([^']+)'", block[1])]
+    return [ROOT / folder / file for file in re.findall(r"'([^']+)'", block[1])]
 
 
 def core_sources() -> list[Path]:
@@ -153,6 +153,11 @@ def core_sources() -> list[Path]:
 def noise_sources() -> list[Path]:
     """libsv2-noise without its providers, which is freestanding too."""
     return _listed("csrc/noise", "noise_sources")
+
+
+def noise_provider_sources(provider: str) -> list[Path]:
+    """A provider of cryptography for libsv2-noise: "openssl" or "mbedtls"."""
+    return _listed("csrc/noise", provider)
 
 
 def compile_c(
