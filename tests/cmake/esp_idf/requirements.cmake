@@ -1,6 +1,6 @@
 # What ESP-IDF does first: it runs each component's CMakeLists.txt in script mode, where
 # idf_component_register notes what the component asks for and leaves the file. Further down lies
-# project(), which is an error in this mode.
+# project(), which is an error in this mode. The project's configuration is not known yet.
 set(ESP_PLATFORM 1)
 set(CMAKE_BUILD_EARLY_EXPANSION 1)
 
