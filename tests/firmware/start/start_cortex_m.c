@@ -6,21 +6,16 @@
 #include <string.h>
 
 #include "board.h"
-
-enum {
-    SYS_WRITE0 = 0x04,
-    SYS_EXIT = 0x18,
-    STOPPED_ERROR = 0x20023,
-    STOPPED_EXIT = 0x20026
-};
+#include "semihost.h"
 
 extern uint8_t bss_start[], bss_end[], stack_top[];
 
-static void semihost(uintptr_t operation, uintptr_t argument)
+uintptr_t semihost(uintptr_t operation, uintptr_t argument)
 {
     register uintptr_t r0 __asm__("r0") = operation;
     register uintptr_t r1 __asm__("r1") = argument;
     __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
 }
 
 void board_print(const char *text)

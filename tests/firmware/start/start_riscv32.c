@@ -6,13 +6,7 @@
 #include <string.h>
 
 #include "board.h"
-
-enum {
-    SYS_WRITE0 = 0x04,
-    SYS_EXIT = 0x18,
-    STOPPED_ERROR = 0x20023,
-    STOPPED_EXIT = 0x20026
-};
+#include "semihost.h"
 
 extern uint8_t bss_start[], bss_end[];
 void run(void);
@@ -33,7 +27,7 @@ __asm__(".section .vectors, \"ax\"\n"
 
 /* Three instructions, uncompressed and side by side, are how a semihosting call is told apart from
  * a breakpoint. */
-static void semihost(uintptr_t operation, uintptr_t argument)
+uintptr_t semihost(uintptr_t operation, uintptr_t argument)
 {
     register uintptr_t a0 __asm__("a0") = operation;
     register uintptr_t a1 __asm__("a1") = argument;
@@ -47,6 +41,7 @@ static void semihost(uintptr_t operation, uintptr_t argument)
                      : "+r"(a0)
                      : "r"(a1)
                      : "memory");
+    return a0;
 }
 
 void board_print(const char *text)
