@@ -22,26 +22,29 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Headers in the order of inclusion. messages.h is generated, the rest is written by hand.
 NATIVE_HEADERS = ("base", "codec", "frame", "messages", "stream", "tlv", "hash")
+NOISE_HEADERS = ("base", "codec", "frame", "noise")
 
 
 def outputs() -> dict[str, str]:
     """Path below the root -> content, for every generated file."""
     protocols = schema.load(ROOT / "schema")
-    messages_h = c.header(protocols)
     files = {
-        "include/libsv2/messages.h": messages_h,
+        "include/libsv2/messages.h": c.header(protocols),
         "csrc/messages.c": c.source(protocols),
         "docs/messages.md": docs.reference(protocols),
         "sv2_ffi/_table.py": python.table(protocols),
     }
     for protocol in protocols:
         files[f"sv2_ffi/{protocol.name}.py"] = python.module(protocol)
-    headers = [
-        messages_h if name == "messages" else (ROOT / f"include/libsv2/{name}.h").read_text()
-        for name in NATIVE_HEADERS
-    ]
-    headers += [(ROOT / name).read_text() for name in ("include/sv2.h", "sv2_ffi/_glue.h")]
-    files["sv2_ffi/_cdef.h"] = cdef.declarations(headers)
+
+    def text(name: str) -> str:
+        return files.get(name) or (ROOT / name).read_text()
+
+    native = [f"include/libsv2/{name}.h" for name in NATIVE_HEADERS]
+    native += ["include/sv2.h", "sv2_ffi/_glue.h"]
+    files["sv2_ffi/_cdef.h"] = cdef.declarations([text(name) for name in native])
+    noise = [f"include/libsv2/{name}.h" for name in NOISE_HEADERS] + ["sv2_ffi/_noise_glue.h"]
+    files["sv2_ffi/_noise_cdef.h"] = cdef.declarations([text(name) for name in noise])
     return files
 
 

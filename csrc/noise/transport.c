@@ -215,8 +215,10 @@ static sv2_status open_piece(sv2_noise_reader *reader, sv2_frame *frame)
     uint8_t *piece = reader->buffer + reader->plain;
     size_t len = reader->held - reader->plain;
     sv2_status status = sv2_noise_open(reader->receiver, piece, len);
-    if (status != SV2_OK)
+    if (status != SV2_OK) {
+        reader->held = reader->plain; /* what was sealed is wiped */
         return status;
+    }
     if (reader->opened) {
         reader->plain += (uint32_t)(len - SV2_NOISE_MAC_LEN);
     } else {

@@ -315,6 +315,20 @@ typedef struct sv2_noise_reader {
 SV2_API void sv2_noise_reader_init(sv2_noise_reader *reader, sv2_noise_receiver *receiver,
                                    uint8_t *buffer, size_t capacity, uint32_t limit);
 
+/* Changes the limit from the next frame on, as after the setup of a connection. Between frames only:
+ * after sv2_noise_reader_init or SV2_OK. */
+static inline void sv2_noise_reader_set_limit(sv2_noise_reader *reader, uint32_t limit)
+{
+    reader->limit = limit;
+}
+
+/* Whether a frame has begun that is not complete, or is being dropped: a stream that ends now ends
+ * within it. */
+static inline bool sv2_noise_reader_is_mid_frame(const sv2_noise_reader *reader)
+{
+    return reader->opened || reader->held != 0 || reader->skip != 0;
+}
+
 /* Takes bytes from the input until a frame is complete.
  *
  * Returns: SV2_OK: *frame is a frame, its payload plain and in the buffer: valid until the next call.

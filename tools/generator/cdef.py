@@ -1,4 +1,4 @@
-"""Writes sv2_ffi/_cdef.h: the declarations of the public headers, as cffi reads them.
+"""Writes sv2_ffi/_cdef.h and _noise_cdef.h: the declarations of the headers, as cffi reads them.
 
 The headers are the only source: comments, preprocessor lines and the bodies of inline functions go,
 of conditionals the branch that a C compiler without any macro takes stays.

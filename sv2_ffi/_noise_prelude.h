@@ -1,0 +1,1 @@
+#include "_noise_glue.h"
