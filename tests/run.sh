@@ -119,11 +119,18 @@ step() {
 }
 
 make_venv() {
+    local curve noise=()
     [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --upgrade pip
+    # With Noise in C where its libraries can be had; its tests skip elsewhere.
+    if [ -e /usr/include/openssl/evp.h ] && has pkg-config &&
+        curve=$(PYTHON="$venv/bin/python" tests/c/noise/secp256k1.sh); then
+        noise=(-Csetup-args=-Dnoise_openssl=enabled)
+    fi
     # Built as users get it: an isolated build, a wheel, installed.
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps .
-    "$venv/bin/pip" install --quiet --disable-pip-version-check ".[test]"
+    "$venv/bin/pip" uninstall --quiet --yes sv2-ffi
+    PKG_CONFIG_PATH="${curve:-}:${PKG_CONFIG_PATH:-}" \
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "${noise[@]}" ".[test]"
 }
 
 # c_tests NAME CC CXX [MESON OPTION...]

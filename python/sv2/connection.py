@@ -35,18 +35,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 import sv2_ffi
 from sv2.extensions import Negotiation
-from sv2.framing import FrameReader, FrameWriter, Inbox, OversizeFrame
+from sv2.framing import FrameWriter, Inbox, frame_source
 from sv2.noise import (
     Certificate,
     CertificatePolicy,
     Engine,
     NoiseError,
-    PythonEngine,
     ServerIdentity,
     Session,
+    default_engine,
 )
 from sv2.noise.engine import ACT_1_SIZE, ACT_2_SIZE, Buffer
-from sv2_ffi import AnyMessage, DecodeError, Sv2Error, Tlv, UnknownMessage
+from sv2_ffi import AnyMessage, DecodeError, FrameTooLarge, Sv2Error, Tlv, UnknownMessage
 from sv2_ffi.common import (
     ChannelEndpointChanged,
     Reconnect,
@@ -210,7 +210,7 @@ class Connection:
         self._max_frame = max_frame
         self._inbox = Inbox()
         self._outbox: list[bytes] = []
-        self._reader = FrameReader(self._inbox, None, MAX_FRAME_BEFORE_SETUP)
+        self._reader = frame_source(self._inbox, None, MAX_FRAME_BEFORE_SETUP)
         self._writer = FrameWriter(None)
         self._act_size = 0
         self._take_act: Callable[[bytearray], Session] | None = None
@@ -238,7 +238,7 @@ class Connection:
         if isinstance(security, Plain):
             return cls(Role.CLIENT, State.SETUP, max_frame)
         self = cls(Role.CLIENT, State.HANDSHAKE, max_frame)
-        handshake = (engine or PythonEngine()).initiator()
+        handshake = (engine or default_engine()).initiator()
         policy = security
 
         def take_act_2(act: bytearray) -> Session:
@@ -262,7 +262,7 @@ class Connection:
         if isinstance(security, Plain):
             return cls(Role.SERVER, State.SETUP, max_frame)
         self = cls(Role.SERVER, State.HANDSHAKE, max_frame)
-        handshake = (engine or PythonEngine()).responder(security)
+        handshake = (engine or default_engine()).responder(security)
 
         def take_act_1(act: bytearray) -> Session:
             answer, session = handshake.read_act_1(act)
@@ -376,7 +376,7 @@ class Connection:
         except (RemoteProtocolError, NoiseError) as error:
             self._fail(error)
             raise
-        except OversizeFrame as error:
+        except FrameTooLarge as error:
             failure = RemoteProtocolError(Fault.FRAME_TOO_LARGE, str(error))
             self._fail(failure)
             raise failure from None
@@ -472,7 +472,7 @@ class Connection:
         session = self._take_act(act)
         self._take_act = None
         self._handshake_hash = session.handshake_hash
-        self._reader = FrameReader(self._inbox, session.opener, MAX_FRAME_BEFORE_SETUP)
+        self._reader = frame_source(self._inbox, session.opener, MAX_FRAME_BEFORE_SETUP)
         self._writer = FrameWriter(session.sealer)
         self._enter(Event.SECURED)
         return True
@@ -520,14 +520,18 @@ class Connection:
     def _enter(self, event: Event) -> None:
         self._state = TRANSITIONS[self._state][event]
         if self._state is State.REFUSED or self._state is State.CLOSED:
-            self._inbox.clear()
-            self._take_act = None
+            self._drop_input()
 
     def _fail(self, failure: Sv2Error) -> None:
         self._failure = failure
         self._state = State.FAILED
+        self._drop_input()
+
+    def _drop_input(self) -> None:
+        """Let go of what was received and of what could read it."""
         self._inbox.clear()
         self._take_act = None
+        self._reader = frame_source(self._inbox, None, MAX_FRAME_BEFORE_SETUP)
 
 
 class ConnectionPair:

@@ -6,8 +6,10 @@ Received bytes are held as they come and never on the word of a length field.
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from sv2.noise.engine import MAC_SIZE, MAX_CHUNK, Buffer, Opener, Sealer
-from sv2_ffi import HEADER_SIZE, FrameHeader, parse_header
+from sv2_ffi import HEADER_SIZE, FrameHeader, FrameTooLarge, parse_header
 
 # Consumed bytes are cut off the front of the buffer once they are more than this.
 _COMPACT_AT = 65536
@@ -30,13 +32,6 @@ class ClearOpener:
         return bytes(sealed)
 
 
-class OversizeFrame(Exception):
-    """A header announces a frame over the limit; nothing of its payload was taken."""
-
-    def __init__(self, header: FrameHeader, limit: int) -> None:
-        super().__init__(f"a frame of {HEADER_SIZE + header.length} bytes, the limit is {limit}")
-
-
 class Inbox:
     """Received bytes that nobody has taken yet."""
 
@@ -52,12 +47,12 @@ class Inbox:
     def add(self, data: Buffer) -> None:
         self._data += data
 
-    def take(self, size: int) -> bytearray | None:
-        """The next ``size`` bytes, or None and nothing taken when fewer are here."""
-        end = self._start + size
-        if end > len(self._data):
-            return None
-        piece = self._data[self._start : end]
+    def peek(self) -> tuple[bytearray, int]:
+        """What is held, and where in it the bytes begin that nobody has taken."""
+        return self._data, self._start
+
+    def take_to(self, end: int) -> None:
+        """Note that the bytes before ``end`` of what :meth:`peek` gave were taken."""
         self._start = end
         if end == len(self._data):
             self._data.clear()
@@ -65,6 +60,14 @@ class Inbox:
         elif end > _COMPACT_AT:
             del self._data[:end]
             self._start = 0
+
+    def take(self, size: int) -> bytearray | None:
+        """The next ``size`` bytes, or None and nothing taken when fewer are here."""
+        end = self._start + size
+        if end > len(self._data):
+            return None
+        piece = self._data[self._start : end]
+        self.take_to(end)
         return piece
 
     def clear(self) -> None:
@@ -72,14 +75,49 @@ class Inbox:
         self._start = 0
 
 
+class FrameSource(Protocol):
+    """Takes whole frames out of an :class:`Inbox`, as the bytes arrive."""
+
+    limit: int
+    """Bytes of the largest plain frame to accept, header included; set between frames only."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of an unfinished frame that are in memory besides the inbox."""
+
+    @property
+    def mid_frame(self) -> bool:
+        """Whether a frame has begun and not ended, as far as the bytes that are here tell."""
+
+    def next_frame(self) -> tuple[FrameHeader, bytes] | None:
+        """The next header and whole payload, or None until more bytes have arrived.
+
+        :class:`sv2_ffi.FrameTooLarge` for a frame over the limit, and what the opener raises.
+        After either, the source must not be used again.
+        """
+
+
+@runtime_checkable
+class FramingOpener(Protocol):
+    """An opener that finds the frames by itself: an engine in C does both in one call."""
+
+    def frames(self, inbox: Inbox, limit: int) -> FrameSource:
+        """The frames of what arrives in ``inbox``. The opener is the source's from now on."""
+
+
+def frame_source(inbox: Inbox, opener: Opener | None, limit: int) -> FrameSource:
+    """The frames of what arrives in ``inbox``; in the clear where ``opener`` is None."""
+    if isinstance(opener, FramingOpener):
+        return opener.frames(inbox, limit)
+    return FrameReader(inbox, opener, limit)
+
+
 class FrameReader:
-    """Takes whole frames out of an :class:`Inbox`, one piece at a time as the bytes arrive."""
+    """A :class:`FrameSource` over any opener: takes one piece at a time."""
 
     __slots__ = ("_chunks", "_header", "_held", "_inbox", "_left", "_opener", "_overhead", "limit")
 
     def __init__(self, inbox: Inbox, opener: Opener | None, limit: int) -> None:
-        """``opener`` None reads frames in the clear. ``limit`` bounds a whole plain frame, header
-        included; it may be changed between frames."""
         self._inbox = inbox
         self._opener: Opener = ClearOpener() if opener is None else opener
         self._overhead = 0 if opener is None else MAC_SIZE
@@ -91,20 +129,13 @@ class FrameReader:
 
     @property
     def held(self) -> int:
-        """Plain payload bytes of an unfinished frame, in memory besides the inbox."""
         return self._held
 
     @property
     def mid_frame(self) -> bool:
-        """Whether a frame has begun and not ended, as far as the bytes that are here tell."""
         return self._header is not None or len(self._inbox) > 0
 
     def next_frame(self) -> tuple[FrameHeader, bytes] | None:
-        """The next header and whole payload, or None until more bytes have arrived.
-
-        :class:`OversizeFrame` for a frame over the limit, and what the opener raises. After
-        either, the reader must not be used again.
-        """
         if self._header is None and not self._read_header():
             return None
         while self._left:
@@ -125,8 +156,9 @@ class FrameReader:
         if piece is None:
             return False
         header = parse_header(self._opener.open_header(piece))
-        if HEADER_SIZE + header.length > self.limit:
-            raise OversizeFrame(header, self.limit)
+        size = HEADER_SIZE + header.length
+        if size > self.limit:
+            raise FrameTooLarge(header.extension_type, header.message_type, size, self.limit)
         self._header, self._left = header, header.length
         return True
 

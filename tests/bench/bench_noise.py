@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Noise: handshakes, messages and megabytes per second, against the limit and the Rust peer.
+"""Noise: handshakes, messages and megabytes per second of each engine, against the limit and the
+Rust peer.
 
 usage: bench_noise.py [--json] [--seconds S]
 
-Everything in one run on one thread, in memory unless a row says loopback, which counts seconds of
-CPU time because both ends and their sockets share this process. MB are payload, 10**6 bytes. What
-is opened arrives in the portions in which sockets are read. The limit of the transport is
-ChaCha20-Poly1305 of the same bytes in the same pieces through `cryptography` alone: no framing, no
-buffers. The Rust peer (tests/peers/sri-noise, on the published crates) is measured where it has
-been built. Like there, one handshake is both roles with a new static key and a certificate that is
-signed and checked; "server" is the same with the identity of a running server, which keeps both.
+The engine in C is measured where sv2_ffi was built with it. Everything in one run on one thread, in
+memory unless a row says loopback, which counts seconds of CPU time because both ends and their
+sockets share this process. MB are payload, 10**6 bytes. What is opened arrives in the portions in
+which sockets are read. "Cipher alone" is ChaCha20-Poly1305 of the same bytes in the same pieces
+through `cryptography`: no framing, no buffers. The Rust peer (tests/peers/sri-noise, on the
+published crates) is measured where it has been built. Like there, one handshake is both roles with
+a new static key and a certificate that is signed and checked; "a running server's key" is the same
+with the identity of a running server, which keeps both.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from sv2.connection import Connection, ConnectionPair
-from sv2.framing import FrameReader, FrameWriter, Inbox
+from sv2.framing import FrameWriter, Inbox, frame_source
 from sv2.net import Options, Stream, connect, run, serve
 from sv2.noise import (
     AuthoritySecretKey,
     CertificatePolicy,
+    Engine,
     PythonEngine,
     ServerIdentity,
     Session,
@@ -68,16 +71,25 @@ def rate(operation: Callable[[], object], seconds: float, batch: int = 1) -> flo
     return batch / fastest
 
 
-def shake_hands(identity: ServerIdentity) -> tuple[Session, Session]:
-    client, server = PythonEngine().initiator(), PythonEngine().responder(identity)
+def engines() -> list[Engine]:
+    """The engines that there are."""
+    try:
+        from sv2.noise.native import NativeEngine
+    except ImportError:
+        return [PythonEngine()]
+    return [PythonEngine(), NativeEngine()]
+
+
+def shake_hands(engine: Engine, identity: ServerIdentity) -> tuple[Session, Session]:
+    client, server = engine.initiator(), engine.responder(identity)
     act_2, server_session = server.read_act_1(client.write_act_1())
     certificate, client_session = client.read_act_2(act_2)
     POLICY.check(certificate)
     return client_session, server_session
 
 
-def fresh_handshake() -> None:
-    shake_hands(ServerIdentity.self_issued(AUTHORITY, StaticSecretKey.generate()))
+def fresh_handshake(engine: Engine) -> None:
+    shake_hands(engine, ServerIdentity.self_issued(AUTHORITY, StaticSecretKey.generate()))
 
 
 def nonce(number: int) -> bytes:
@@ -103,12 +115,12 @@ def limit_rates(size: int, seconds: float) -> tuple[float, float]:
     return tuple(rate(work, seconds, batch) * size / 1e6 for work in (seal, open_))  # type: ignore[return-value]
 
 
-def our_rates(size: int, seconds: float) -> tuple[float, float]:
+def our_rates(engine: Engine, size: int, seconds: float) -> tuple[float, float]:
     """Seal and open in MB/s, frames in and out of a byte stream."""
     frame = b"\x01\x40\x07" + size.to_bytes(3, "little") + bytes(size)
-    client, server = shake_hands(IDENTITY)
+    client, server = shake_hands(engine, IDENTITY)
     writer, inbox = FrameWriter(client.sealer), Inbox()
-    reader = FrameReader(inbox, server.opener, MAX_FRAME)
+    reader = frame_source(inbox, server.opener, MAX_FRAME)
     batch = max(1, 20_000 // size)
     fastest = [float("inf"), float("inf")]
     end = time.perf_counter() + 2 * seconds
@@ -127,9 +139,10 @@ def our_rates(size: int, seconds: float) -> tuple[float, float]:
     return size * batch / fastest[0] / 1e6, size * batch / fastest[1] / 1e6
 
 
-def messages_per_second(seconds: float) -> tuple[float, float]:
+def messages_per_second(engine: Engine, seconds: float) -> tuple[float, float]:
     """Typed messages sent and received by a Connection over Noise: a share, 39 bytes of frame."""
-    pair = ConnectionPair(Connection.client(POLICY), Connection.server(IDENTITY))
+    client = Connection.client(POLICY, engine=engine)
+    pair = ConnectionPair(client, Connection.server(IDENTITY, engine=engine))
     pair.set_up(SETUP, SUCCESS)
     batch = 200
     fastest = [float("inf"), float("inf")]
@@ -147,7 +160,7 @@ def messages_per_second(seconds: float) -> tuple[float, float]:
     return batch / fastest[0], batch / fastest[1]
 
 
-async def over_loopback(size: int, seconds: float) -> float:
+async def over_loopback(engine: Engine, size: int, seconds: float) -> float:
     """Messages per second of CPU time from a client to a server over TCP, both in this process."""
     received = 0
 
@@ -159,9 +172,10 @@ async def over_loopback(size: int, seconds: float) -> float:
             received += 1
 
     message = UnknownMessage(0x4001, 7, bytes(size))
-    options = Options(max_frame=MAX_FRAME)
+    options = Options(max_frame=MAX_FRAME, engine=engine)
     async with await serve(count, "127.0.0.1", 0, security=IDENTITY, options=options) as server:
-        stream = await connect(f"127.0.0.1:{server.port}", security=POLICY)
+        address = f"127.0.0.1:{server.port}"
+        stream = await connect(address, security=POLICY, options=options)
         await stream.set_up(SETUP)
         sent = 0
         start = time.process_time()
@@ -187,65 +201,63 @@ def peer_figures(seconds: float) -> Row | None:
     return figures
 
 
-def measure(seconds: float) -> Row:
-    rust = peer_figures(seconds)
-    by_size = {row["payload"]: row for row in rust["transport"]} if rust else {}
+def engine_figures(engine: Engine, seconds: float) -> Row:
     transport = []
     for size in SIZES:
-        ours, limit = our_rates(size, seconds), limit_rates(size, seconds)
-        row: Row = {"payload": size}
-        for place, operation in enumerate(("seal", "open")):
-            row[operation] = {
-                "ours_mb_per_s": ours[place],
-                "limit_mb_per_s": limit[place],
-                "rust_mb_per_s": by_size.get(size, {}).get(f"{operation}_mb_per_s"),
-            }
-        transport.append(row)
-    sent, received = messages_per_second(seconds)
-    loopback = {size: run(over_loopback(size, seconds)) for size in (33, 65_519)}
+        sealed, opened = our_rates(engine, size, seconds)
+        transport.append({"payload": size, "seal_mb_per_s": sealed, "open_mb_per_s": opened})
+    sent, received = messages_per_second(engine, seconds)
+    loopback = {size: run(over_loopback(engine, size, seconds)) for size in (33, 65_519)}
     return {
-        "handshakes_per_s": {
-            "ours": rate(fresh_handshake, seconds, 20),
-            "server": rate(lambda: shake_hands(IDENTITY), seconds, 20),
-            "rust": rust["handshakes_per_s"] if rust else None,
-        },
+        "handshakes_per_s": rate(lambda: fresh_handshake(engine), seconds, 20),
+        "server_handshakes_per_s": rate(lambda: shake_hands(engine, IDENTITY), seconds, 20),
         "transport": transport,
-        "messages_per_s": {"sent": sent, "received": received, "loopback": loopback[33]},
+        "messages_sent_per_s": sent,
+        "messages_received_per_s": received,
+        "messages_over_loopback_per_s": loopback[33],
         "loopback_mb_per_s": loopback[65_519] * 65_519 / 1e6,
     }
 
 
-def ratio(ours: float, other: float | None) -> str:
-    return f"{ours / other:6.2f}" if other else "     -"
+def limit_figures(seconds: float) -> Row:
+    transport = []
+    for size in SIZES:
+        sealed, opened = limit_rates(size, seconds)
+        transport.append({"payload": size, "seal_mb_per_s": sealed, "open_mb_per_s": opened})
+    return {"transport": transport}
 
 
-def show(figures: Row) -> None:
-    shakes = figures["handshakes_per_s"]
-    print("handshakes per second, both roles")
-    print(f"  the same work as the Rust peer  {shakes['ours']:10,.0f}")
-    print(f"  with a running server's key     {shakes['server']:10,.0f}")
-    if shakes["rust"]:
-        print(f"  Rust peer                       {shakes['rust']:10,.0f}")
-        print(f"  ours / Rust                     {ratio(shakes['ours'], shakes['rust']):>10}")
-    print("\ntransport, MB/s           ours     limit      Rust   ours/limit   ours/Rust")
-    for row in figures["transport"]:
+def measure(seconds: float) -> dict[str, Row]:
+    """Column -> figures; a column has what it can have."""
+    columns = {f"{engine.name} engine": engine_figures(engine, seconds) for engine in engines()}
+    columns["cipher alone"] = limit_figures(seconds)
+    rust = peer_figures(seconds)
+    return columns if rust is None else columns | {"Rust peer": rust}
+
+
+ROWS = {
+    "handshakes, as the Rust peer, per second": "handshakes_per_s",
+    "handshakes with a running server's key": "server_handshakes_per_s",
+    "Connection.send, shares per second": "messages_sent_per_s",
+    "Connection.receive": "messages_received_per_s",
+    "client to server, loopback, one process": "messages_over_loopback_per_s",
+    "64 KiB frames over loopback, MB/s": "loopback_mb_per_s",
+}
+
+
+def show(columns: dict[str, Row]) -> None:
+    rows: list[tuple[str, list[float | None]]] = [
+        (label, [figures.get(key) for figures in columns.values()]) for label, key in ROWS.items()
+    ]
+    for place, size in enumerate(SIZES):
         for operation in ("seal", "open"):
-            found = row[operation]
-            ours, limit, rust = (found[f"{who}_mb_per_s"] for who in ("ours", "limit", "rust"))
-            rust_text = f"{rust:10,.0f}" if rust else "         -"
-            print(
-                f"  {row['payload']:>9,} B {operation}  {ours:10,.0f}{limit:10,.0f}{rust_text}"
-                f"{ratio(ours, limit):>12}{ratio(ours, rust):>12}"
-            )
-    messages = figures["messages_per_s"]
-    print("\nmessages per second (a share of 33 bytes)")
-    print(f"  Connection.send      {messages['sent']:12,.0f}")
-    print(f"  Connection.receive   {messages['received']:12,.0f}")
-    print(f"  client to server over loopback, one process  {messages['loopback']:12,.0f}")
-    print(
-        f"\n64 KiB frames over loopback, one process: {figures['loopback_mb_per_s']:,.0f} MB/s"
-        " (sealed and opened)"
-    )
+            key = f"{operation}_mb_per_s"
+            found = [figures["transport"][place][key] for figures in columns.values()]
+            rows.append((f"{operation} {size:,} B, MB/s", found))
+    print(f"{'':42}" + "".join(f"{name:>15}" for name in columns))
+    for label, values in rows:
+        shown = (f"{value:15,.0f}" if value is not None else f"{'-':>15}" for value in values)
+        print(f"{label:42}" + "".join(shown))
 
 
 def main() -> None:

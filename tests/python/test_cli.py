@@ -506,3 +506,11 @@ def test_the_setup_of_ping_is_a_complete_one() -> None:
             assert request == expected
 
     run_on_asyncio(run())
+
+
+def test_a_wrong_choice_of_the_noise_engine_ends_the_command_with_a_word(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SV2_NOISE_ENGINE", "rust")
+    assert main(["keys", "generate", "--print"]) == 1
+    assert 'SV2_NOISE_ENGINE is neither "python" nor "c"' in capsys.readouterr().err

@@ -29,6 +29,7 @@ from connections import (
     setup_connection,
     vector_messages,
 )
+from engines import default_engine_name
 from networking import accept, listen, reason_of_end, run_on_asyncio, until
 from sv2.address import Address
 from sv2.connection import (
@@ -58,6 +59,9 @@ from sv2_ffi import AnyMessage, UnknownMessage
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
 
 from peer_programs import peer_program
+
+# Every test here runs on each engine.
+__all__ = ["default_engine_name"]
 
 SECONDS = 30.0
 # None, the smallest, both sides of one chunk (65,519) and of two, and 1 MiB.

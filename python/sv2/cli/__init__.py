@@ -17,6 +17,7 @@ from types import ModuleType
 
 from sv2.cli import decode, keys, ping
 from sv2.cli.output import CommandError, Output
+from sv2.noise import default_engine
 from sv2.testing import command as testnode
 
 COMMANDS: dict[str, ModuleType] = {
@@ -67,6 +68,14 @@ def make_parser(asked: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
+def _check_engine() -> None:
+    """A wrong choice of the Noise engine ends the command, not its first connection."""
+    try:
+        default_engine()
+    except (ImportError, ValueError) as error:
+        raise CommandError(str(error)) from None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
     words = sys.argv[1:] if argv is None else argv
@@ -76,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output = Output(as_json=getattr(arguments, "json", False))
         module = _module(arguments.command)
         assert module is not None
+        _check_engine()
         code: int = module.run(arguments, output)
         sys.stdout.flush()
         return code

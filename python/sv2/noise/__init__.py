@@ -7,7 +7,8 @@ Sans-I/O: bytes in, bytes out. Most programs meet only the keys, :class:`Certifi
     identity = ServerIdentity.self_issued(authority)          # the server's side
     policy = CertificatePolicy(authority.public_key)          # the client's side
 
-    client, server = PythonEngine().initiator(), PythonEngine().responder(identity)
+    engine = default_engine()
+    client, server = engine.initiator(), engine.responder(identity)
     act_2, server_session = server.read_act_1(client.write_act_1())
     certificate, client_session = client.read_act_2(act_2)
     policy.check(certificate)                                 # or CertificateError
@@ -23,6 +24,7 @@ from sv2.noise.certificate import (
     WallClock,
     issue_certificate,
 )
+from sv2.noise.choice import default_engine
 from sv2.noise.engine import Engine, Session, sealed_payload_size
 from sv2.noise.errors import (
     CertificateError,
@@ -58,6 +60,7 @@ __all__ = [
     "StaticSecretKey",
     "TransportError",
     "WallClock",
+    "default_engine",
     "issue_certificate",
     "sealed_payload_size",
 ]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from noise_native import HERE, PROVIDERS, ROOT, Unavailable, compile_c, provider_flags, sources
+from sv2.noise import PythonEngine
 
 sys.path.insert(0, str(ROOT / "tests" / "bench"))
 
@@ -45,21 +46,12 @@ def c_figures(provider: str, seconds: float) -> dict[str, Any] | None:
     return figures
 
 
-def python_figures(seconds: float) -> dict[str, Any]:
-    transport = []
-    for size in SIZES:
-        sealed, opened = bench_noise.our_rates(size, seconds)
-        transport.append({"payload": size, "seal_mb_per_s": sealed, "open_mb_per_s": opened})
-    handshakes = bench_noise.rate(bench_noise.fresh_handshake, seconds, 20)
-    return {"handshakes_per_s": handshakes, "transport": transport}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=1.0, help="time for each figure")
     seconds = parser.parse_args().seconds
     columns = {f"C, {provider}": c_figures(provider, seconds) for provider in PROVIDERS}
-    columns["Python"] = python_figures(seconds)
+    columns["Python"] = bench_noise.engine_figures(PythonEngine(), seconds)
     columns["Rust peer"] = bench_noise.peer_figures(seconds)
     found = {name: figures for name, figures in columns.items() if figures is not None}
     print(f"{'':24}" + "".join(f"{name:>14}" for name in found))

@@ -1,7 +1,32 @@
-/* What the Python tests compile the library with: a provider that lives as long as the process, and
- * its functions, which cffi cannot call through the struct. */
+/* What the Python tests compile the library with: the providers that sv2_ffi.noise asks for, one that
+ * lives as long as the process, and its functions, which cffi cannot call through the struct. */
+#include "_noise_glue.h"
 #include "crypto.h"
-#include "libsv2/noise.h"
+
+struct sv2_noise_crypto {
+    crypto crypto;
+    const sv2_noise_provider *provider;
+};
+
+sv2_noise_crypto *sv2_noise_crypto_new(void)
+{
+    sv2_noise_crypto *c = malloc(sizeof(*c));
+    if (c != NULL)
+        c->provider = crypto_start(&c->crypto);
+    return c;
+}
+
+void sv2_noise_crypto_free(sv2_noise_crypto *c)
+{
+    if (c != NULL)
+        crypto_stop(&c->crypto);
+    free(c);
+}
+
+const sv2_noise_provider *sv2_noise_crypto_provider(const sv2_noise_crypto *c)
+{
+    return c->provider;
+}
 
 static const sv2_noise_provider *the_provider(void)
 {
