@@ -303,19 +303,15 @@ def secp256k1_source() -> Path:
         pytest.skip(str(missing))
 
 
-def headers_for_firmware(tmp_path: Path) -> list[str]:
-    """Where the headers lie that the mbedTLS provider includes; none of them is the host's libc."""
-    source = secp256k1_source()
+def mbedtls_headers(tmp_path: Path) -> Path:
+    """A folder with mbedTLS's headers and none of the host's libc."""
     if not Path("/usr/include/mbedtls/version.h").exists():
         pytest.skip("libmbedtls-dev is not installed")
     headers = tmp_path / "headers"
     headers.mkdir()
-    (headers / "mbedtls").symlink_to("/usr/include/mbedtls")
-    return [
-        f"LIBC_INCLUDE={cross.FIRMWARE / 'include'}",
-        f"MBEDTLS_INCLUDE={headers}",
-        f"SECP256K1_INCLUDE={source / 'include'}",
-    ]
+    for name in ("mbedtls", "psa"):
+        (headers / name).symlink_to(Path("/usr/include") / name)
+    return headers
 
 
 def for_target(name: str) -> list[str]:
@@ -343,9 +339,15 @@ def test_a_project_hands_in_libraries_that_it_builds_itself(
 
 
 def test_firmware_without_pkg_config_builds_the_mbedtls_provider(tmp_path: Path) -> None:
-    options = [*for_target("cortex-m4"), *headers_for_firmware(tmp_path)]
     build = cmake(
-        PROJECTS / "bare_metal", tmp_path / "build", f"SV2_SOURCE={ROOT}", *options, *ALONE
+        PROJECTS / "bare_metal",
+        tmp_path / "build",
+        f"SV2_SOURCE={ROOT}",
+        f"LIBC_INCLUDE={cross.FIRMWARE / 'include'}",
+        f"MBEDTLS_INCLUDE={mbedtls_headers(tmp_path)}",
+        f"SECP256K1_INCLUDE={secp256k1_source() / 'include'}",
+        *for_target("cortex-m4"),
+        *ALONE,
     )
     libraries = [build / "sv2" / f"libsv2{part}.a" for part in ("", "-noise", "-noise-mbedtls")]
     nm = cross.TARGETS["cortex-m4"].tool("nm")
@@ -418,16 +420,32 @@ def test_esp_idf_registers_the_core_in_script_mode() -> None:
     assert registered[1].replace(";", " ") == wanted
 
 
-def build_for_esp_idf(tmp_path: Path, *configuration: str) -> set[str]:
-    """The functions in the component as ESP-IDF makes it for an ESP32-C3."""
-    options = [*for_target("rv32imc"), *headers_for_firmware(tmp_path), *configuration]
-    build = cmake(PROJECTS / "esp_idf", tmp_path / "build", f"SV2_SOURCE={ROOT}", *options)
-    nm = cross.TARGETS["rv32imc"].tool("nm")
-    output = cross.run([nm, "-P", "--defined-only", str(build / "sv2" / "lib__idf_sv2.a")])
-    return {line.split()[0] for line in output.splitlines() if " T " in line}
-
-
 PROVIDER = ("CONFIG_SV2_NOISE_MBEDTLS=y", "CONFIG_SV2_SECP256K1_COMPONENT=")
+
+
+def build_for_esp_idf(tmp_path: Path, *configuration: str) -> set[str]:
+    """The functions in the component as ESP-IDF makes it for an ESP32-C3, beside two that have the
+    headers of mbedTLS and of libsecp256k1.
+    """
+    target = for_target("rv32imc")
+    headers = {"mbedtls": mbedtls_headers(tmp_path), "curve": secp256k1_source() / "include"}
+    for name, include in headers.items():
+        (tmp_path / name).mkdir()
+        register = f"idf_component_register(INCLUDE_DIRS {include})\n"
+        (tmp_path / name / "CMakeLists.txt").write_text(register)
+    build = cmake(
+        PROJECTS / "esp_idf",
+        tmp_path / "build",
+        f"SV2_SOURCE={ROOT}",
+        f"LIBC_INCLUDE={cross.FIRMWARE / 'include'}",
+        f"COMPONENTS={';'.join(str(tmp_path / name) for name in headers)}",
+        *target,
+        *configuration,
+    )
+    nm = cross.TARGETS["rv32imc"].tool("nm")
+    library = build / "libsv2" / "lib__idf_libsv2.a"
+    output = cross.run([nm, "-P", "--defined-only", str(library)])
+    return {line.split()[0] for line in output.splitlines() if " T " in line}
 
 
 def test_esp_idf_compiles_messages_and_noise(tmp_path: Path) -> None:
@@ -437,13 +455,34 @@ def test_esp_idf_compiles_messages_and_noise(tmp_path: Path) -> None:
 
 
 def test_esp_idf_compiles_the_provider_where_the_configuration_has_it(tmp_path: Path) -> None:
-    functions = build_for_esp_idf(tmp_path, PROVIDER[0], f"{PROVIDER[1]}curve_of_the_project")
+    functions = build_for_esp_idf(tmp_path, PROVIDER[0], f"{PROVIDER[1]}curve")
     assert {"sv2_noise_finish", "sv2_noise_mbedtls_init"} <= functions
 
 
 def test_esp_idf_says_that_the_component_for_libsecp256k1_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(cross.StepFailed, match="of the component 'nowhere'"):
         build_for_esp_idf(tmp_path, PROVIDER[0], f"{PROVIDER[1]}nowhere")
+
+
+def test_the_components_that_the_docs_describe_make_a_handshake(
+    absent: dict[str, str], tmp_path: Path
+) -> None:
+    """The host's compiler in the place of ESP-IDF's, and its mbedTLS."""
+    need("cmake", "gcc")
+    if "mbedtls" in absent:
+        pytest.skip(absent["mbedtls"])
+    text = (ROOT / "examples" / "firmware" / "README.md").read_text()
+    (recipe,) = re.findall(r"```cmake\n(idf_component_register.*?)```", text, re.DOTALL)
+    curve, mbedtls = tmp_path / "libsecp256k1", tmp_path / "mbedtls"
+    for folder, content in ((curve, recipe), (mbedtls, "idf_component_register()\n")):
+        folder.mkdir()
+        (folder / "CMakeLists.txt").write_text(content)
+    (curve / "secp256k1").symlink_to(secp256k1_source())
+    options = [f"SV2_SOURCE={ROOT}", f"COMPONENTS={curve};{mbedtls}", PROVIDER[0]]
+    build = tmp_path / "build"
+    configure(PROJECTS / "esp_idf", build, *options, f"{PROVIDER[1]}libsecp256k1")
+    cross.run(["cmake", "--build", str(build), "--parallel", "2"])
+    assert re.search(r"[1-9]\d* checks, 0 failed", cross.run([str(build / "noise")]))
 
 
 def test_the_configuration_that_esp_idf_offers_is_the_one_that_is_read() -> None:
