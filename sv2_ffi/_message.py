@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -98,14 +99,16 @@ def status_text(status: int) -> str:
     return str(ffi.string(lib.sv2_status_string(status)), "ascii")
 
 
-def parse_tlvs(data: bytes) -> tuple[Tlv, ...]:
-    """The TLVs at the start of data; stops at the first bytes that are no TLV."""
+def parse_tlvs(data: bytes, limit: int | None = None) -> tuple[Tlv, ...]:
+    """The TLVs at the start of data; stops at the first bytes that are no TLV, and after limit of
+    them. An empty TLV takes 5 bytes, so that a peer can put millions into one frame."""
     found: list[Tlv] = []
+    most = sys.maxsize if limit is None else limit
     buffer = ffi.from_buffer("uint8_t[]", data)
     at = ffi.new("const uint8_t **", buffer)
     left = ffi.new("size_t *", len(data))
     tlv = ffi.new("sv2_tlv *")
-    while lib.sv2_tlv_next(tlv, at, left) == lib.SV2_OK:
+    while len(found) < most and lib.sv2_tlv_next(tlv, at, left) == lib.SV2_OK:
         value = bytes(ffi.buffer(tlv.value.data, tlv.value.len))
         found.append(Tlv(tlv.extension_type, tlv.field_type, value))
     return tuple(found)

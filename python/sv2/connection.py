@@ -56,6 +56,10 @@ from sv2_ffi.common import (
 )
 from sv2_ffi.extensions import RequestExtensions, RequestExtensionsError, RequestExtensionsSuccess
 
+MAX_TLVS = 64
+"""How many TLVs of a message are looked at. No extension has more than one; a frame has room for
+millions."""
+
 # Until setup is done, a peer can make us hold this much and no more: the largest SetupConnection
 # is a frame of 1,297 bytes (1,335 sealed), which leaves room for TLVs.
 MAX_FRAME_BEFORE_SETUP = 1536
@@ -388,10 +392,10 @@ class Connection:
 
     def tlvs(self, message: AnyMessage) -> tuple[Tlv, ...]:
         """The TLVs at the end of a received message whose extensions were agreed on. All others
-        are to be ignored (spec 3.4.3)."""
-        if isinstance(message, UnknownMessage):
+        are to be ignored (spec 3.4.3), and all behind the first :data:`MAX_TLVS`."""
+        if isinstance(message, UnknownMessage) or not self._negotiation.active:
             return ()
-        return self._negotiation.select(message.tlvs)
+        return self._negotiation.select(sv2_ffi.parse_tlvs(message.trailing, MAX_TLVS))
 
     # Sending.
 

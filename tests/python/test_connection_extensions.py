@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from connections import open_pair
-from sv2.connection import ConnectionPair, LocalProtocolError
+from sv2.connection import MAX_TLVS, ConnectionPair, LocalProtocolError
 from sv2.extensions import (
     WORKER_HASHRATE,
     ExtensionError,
@@ -14,6 +14,7 @@ from sv2.extensions import (
     user_identity_tlv,
 )
 
+import sv2_ffi
 from sv2_ffi import Tlv, UnknownMessage
 from sv2_ffi.common import ChannelEndpointChanged
 from sv2_ffi.extensions import RequestExtensions, RequestExtensionsError, RequestExtensionsSuccess
@@ -94,6 +95,16 @@ def test_the_workers_name_travels_with_its_share() -> None:
     # Once more as it came, as a proxy hands it on.
     pair.client.send(received)
     assert pair.exchange()[1] == [received]
+
+
+def test_of_many_tlvs_only_the_first_are_looked_at() -> None:
+    message = share()
+    name, empty = Tlv(WORKER_HASHRATE, 1, b"w"), Tlv(0x7777, 0, b"")
+    many = [empty] * (MAX_TLVS - 1) + [name, name]
+    message.trailing = sv2_ffi.encode(share(), many)[len(sv2_ffi.encode(share())) :]
+    assert len(message.tlvs) == MAX_TLVS + 1
+    pair = negotiated(policy({WORKER_HASHRATE}), [WORKER_HASHRATE])
+    assert pair.server.tlvs(message) == (name,)
 
 
 def test_a_client_waits_for_the_answer() -> None:
