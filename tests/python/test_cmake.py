@@ -325,17 +325,21 @@ def for_target(name: str) -> list[str]:
     ]
 
 
-def test_a_project_hands_in_libraries_that_it_builds_itself(
-    absent: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_project_hands_in_targets_of_its_own(absent: dict[str, str], tmp_path: Path) -> None:
     need("cmake", "gcc")
-    if "mbedtls" in absent:
-        pytest.skip(absent["mbedtls"])
+    for provider in noise_native.PROVIDERS:
+        if provider in absent:
+            pytest.skip(absent[provider])
     source = f"SECP256K1_SOURCE={secp256k1_source()}"
-    project = PROJECTS / "own_targets"
-    configure(project, tmp_path, source, f"SV2_SOURCE={ROOT}", *ALONE)
+    try:
+        configure(PROJECTS / "own_targets", tmp_path, source, f"SV2_SOURCE={ROOT}", *ALONE)
+    except cross.StepFailed as failed:
+        if "or higher is required" in str(failed):
+            pytest.skip("cmake is older than libsecp256k1 wants it")
+        raise
     cross.run(["cmake", "--build", str(tmp_path), "--parallel", "2"])
-    run_noise("noise_mbedtls", tmp_path, absent)
+    for program in NOISE:
+        run_noise(program, tmp_path, absent)
 
 
 def test_firmware_without_pkg_config_builds_the_mbedtls_provider(tmp_path: Path) -> None:
