@@ -29,6 +29,7 @@ from networking import (
 from sv2.connection import Protocol
 from sv2.extensions import ExtensionPolicy, user_identity, user_identity_tlv
 from sv2.net import (
+    AccessList,
     Ended,
     Limits,
     SetupRefused,
@@ -77,6 +78,63 @@ def test_connections_over_the_limit_are_closed_at_once() -> None:
                 await client.close()
 
     run_on_asyncio(main())
+
+
+def test_an_address_that_is_not_admitted_costs_no_handshake() -> None:
+    async def main() -> None:
+        denied = Limits(admit=AccessList(deny=["127.0.0.2/32"]).permits)
+        async with await listen(echo, limits=denied) as server:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", server.port, local_addr=("127.0.0.2", 0)
+            )
+            with contextlib.suppress(OSError):
+                assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.transport.abort()
+            await until(lambda: server.stats.refused_address == 1)
+            async with await dial_open(server) as client:
+                await client.send(blob(1))
+                assert await client.receive() == blob(1)
+            assert (server.stats.accepted, server.stats.refused_address) == (1, 1)
+
+    run_on_asyncio(main())
+
+
+def test_who_cannot_be_judged_is_not_admitted(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(host: str) -> bool:
+        raise RuntimeError(f"no database for {host}")
+
+    async def main() -> None:
+        async with await listen(echo, limits=Limits(admit=broken)) as server:
+            with pytest.raises((StreamClosed, OSError)):
+                await dial(server)
+            assert (server.stats.accepted, server.stats.refused_address) == (0, 1)
+
+    run_on_asyncio(main())
+    assert "whether to admit 127.0.0.1 could not be told" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "host", "permitted"),
+    [
+        (["0.0.0.0/0", "::/0"], [], "192.0.2.1", True),
+        (["0.0.0.0/0", "::/0"], ["192.0.2.0/24"], "192.0.2.1", False),
+        (["0.0.0.0/0", "::/0"], ["192.0.2.0/24"], "::ffff:192.0.2.1", False),
+        (["192.0.2.0/24"], [], "198.51.100.1", False),
+        (["192.0.2.0/24"], ["192.0.2.7/32"], "192.0.2.7", False),
+        (["2001:db8::/32"], [], "2001:db8::1%eth0", True),
+        ([], [], "192.0.2.1", False),
+    ],
+)
+def test_an_access_list_judges_by_network(
+    allow: list[str], deny: list[str], host: str, permitted: bool
+) -> None:
+    assert AccessList(allow=allow, deny=deny).permits(host) == permitted
+
+
+def test_what_is_no_network_is_refused_when_the_list_is_made() -> None:
+    for wrong in ("192.0.2.1/24", "example.com", ""):
+        with pytest.raises(ValueError, match="network|host bits"):
+            AccessList(deny=[wrong])
 
 
 def test_one_host_cannot_take_all_connections() -> None:

@@ -26,6 +26,7 @@ received and unread (the socket is not read on), one frame of the limit of its p
 :class:`Timeouts`. What bounds their number: :class:`Limits`.
 """
 
+from sv2.net.access import AccessList
 from sv2.net.client import connect, run
 from sv2.net.errors import Ended, QueueFull, SetupRefused, StreamClosed
 from sv2.net.options import KeepAlive, Limits, Options, SlowReader, Timeouts
@@ -33,6 +34,7 @@ from sv2.net.server import Handler, Server, ServerStats, serve
 from sv2.net.stream import Stream
 
 __all__ = [
+    "AccessList",
     "Ended",
     "Handler",
     "KeepAlive",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sv2.noise import Engine
@@ -84,3 +85,7 @@ class Limits:
     unready: int = 512
     """That have not finished setup. A further one pushes out the oldest of them, so that
     handshakes which never end cannot keep others out."""
+    admit: Callable[[str], bool] | None = None
+    """Asked with a peer's IP address before anything else is done for it; where it returns False
+    or raises, the connection is closed at once. ``AccessList(deny=["192.0.2.0/24"]).permits`` is
+    one. It must not block."""

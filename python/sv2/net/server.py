@@ -33,6 +33,8 @@ class ServerStats:
     """Turned away by ``Limits.connections``."""
     refused_host: int = 0
     """Turned away by ``Limits.per_host``."""
+    refused_address: int = 0
+    """Turned away by ``Limits.admit``."""
     secured: int = 0
     """Finished the handshake."""
     opened: int = 0
@@ -145,6 +147,9 @@ class Server:
 
     def _made(self, stream: Stream) -> bool:
         group = host_group(stream.peer[0])
+        if not self._admitted(stream.peer[0]):
+            self.stats.refused_address += 1
+            return False
         if self._stopping or len(self._streams) >= self._limits.connections:
             self.stats.refused_total += 1
             return False
@@ -160,6 +165,15 @@ class Server:
         self._streams[stream] = group
         self._unready[stream] = None
         return True
+
+    def _admitted(self, host: str) -> bool:
+        if self._limits.admit is None:
+            return True
+        try:
+            return self._limits.admit(host)
+        except Exception:
+            logger.exception("whether to admit %s could not be told", host)
+            return False
 
     def _secured(self, stream: Stream) -> None:
         self.stats.secured += 1

@@ -19,7 +19,6 @@ connection, or keep state by peer.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -28,6 +27,7 @@ from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from sv2.deadline import within
+from sv2.net import AccessList
 from sv2.services.errors import Cause, Disconnect
 from sv2.services.events import log_event
 from sv2.services.peer import Client, Peer, Reply, replies
@@ -161,23 +161,17 @@ def access_list(
     deny: Iterable[str] = (),
     error_code: str = "access-denied",
 ) -> Layer:
-    """Refuse the setup of clients by their address: those in no network of ``allow``, and those in
-    one of ``deny``. Networks are as in ``192.0.2.0/24`` and ``2001:db8::/32``."""
-    allowed = [ipaddress.ip_network(network) for network in allow]
-    denied = [ipaddress.ip_network(network) for network in deny]
-
-    def permitted(client: Client) -> bool:
-        address = ipaddress.ip_address(client.address[0].partition("%")[0])
-        if isinstance(address, ipaddress.IPv6Address):
-            address = address.ipv4_mapped or address
-        return any(address in network for network in allowed) and not any(
-            address in network for network in denied
-        )
+    """Refuse the setup of clients by their address, with an answer; see
+    :class:`sv2.net.AccessList`. :attr:`sv2.net.Limits.admit` refuses them without, before they have
+    cost a handshake."""
+    access = AccessList(allow=allow, deny=deny)
 
     def layer(inner: Handle) -> Handle:
         async def handle(peer: Peer, message: AnyMessage) -> Reply:
             match message:
-                case SetupConnection() if isinstance(peer, Client) and not permitted(peer):
+                case SetupConnection() if isinstance(peer, Client) and not access.permits(
+                    peer.address[0]
+                ):
                     return SetupConnectionError(0, error_code)
             return await inner(peer, message)
 
