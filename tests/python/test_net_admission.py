@@ -133,7 +133,7 @@ def test_an_access_list_judges_by_network(
 
 def test_what_is_no_network_is_refused_when_the_list_is_made() -> None:
     for wrong in ("192.0.2.1/24", "example.com", ""):
-        with pytest.raises(ValueError, match="network|host bits"):
+        with pytest.raises(ValueError, match=r"network|host bits"):
             AccessList(deny=[wrong])
 
 
