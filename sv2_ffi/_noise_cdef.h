@@ -302,6 +302,7 @@ typedef struct sv2_noise_reader {
     uint32_t skip;
     uint8_t header[SV2_FRAME_HEADER_LEN];
     bool opened;
+    bool large;
 } sv2_noise_reader;
 
 void sv2_noise_reader_init(sv2_noise_reader *reader, sv2_noise_receiver *receiver,

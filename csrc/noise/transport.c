@@ -181,7 +181,7 @@ sv2_status sv2_noise_reader_window(const sv2_noise_reader *reader, uint8_t **at,
     *room = 0;
     if (reader->receiver->cipher.status != SV2_OK)
         return reader->receiver->cipher.status;
-    if (reader->opened && frame_length(reader) > reader->limit)
+    if (reader->large)
         return SV2_ERR_FRAME_LARGE;
     if (reader->skip != 0)
         end = reader->skip;
@@ -224,6 +224,7 @@ static sv2_status open_piece(sv2_noise_reader *reader, sv2_frame *frame)
     } else {
         memcpy(reader->header, piece, SV2_FRAME_HEADER_LEN);
         reader->opened = true;
+        reader->large = frame_length(reader) > reader->limit;
     }
     reader->held = reader->plain;
     return reader->plain == frame_length(reader) ? give_frame(reader, frame) : SV2_NEED_MORE;
@@ -237,7 +238,7 @@ sv2_status sv2_noise_reader_taken(sv2_noise_reader *reader, sv2_frame *frame, si
     fill_frame(reader, frame);
     if (n > room)
         return status == SV2_OK ? SV2_ERR_ARGUMENT : status;
-    if (reader->skip != 0) {
+    if (status == SV2_OK && reader->skip != 0) {
         reader->skip -= (uint32_t)n;
         return SV2_NEED_MORE;
     }
@@ -297,4 +298,5 @@ void sv2_noise_reader_skip(sv2_noise_reader *reader)
     reader->held = 0;
     reader->plain = 0;
     reader->opened = false;
+    reader->large = false;
 }

@@ -304,6 +304,7 @@ typedef struct sv2_noise_reader {
     uint32_t skip; /* sealed bytes still to drop */
     uint8_t header[SV2_FRAME_HEADER_LEN];
     bool opened; /* whether header is the header of the frame under way */
+    bool large;  /* whether that was over the limit when it was opened */
 } sv2_noise_reader;
 
 /* Starts a reader.
@@ -315,8 +316,8 @@ typedef struct sv2_noise_reader {
 SV2_API void sv2_noise_reader_init(sv2_noise_reader *reader, sv2_noise_receiver *receiver,
                                    uint8_t *buffer, size_t capacity, uint32_t limit);
 
-/* Changes the limit from the next frame on, as after the setup of a connection. Between frames only:
- * after sv2_noise_reader_init or SV2_OK. */
+/* Changes the limit from the next header on, as after the setup of a connection. A frame whose header
+ * was opened stays what it was: accepted, or refused until it is skipped. */
 static inline void sv2_noise_reader_set_limit(sv2_noise_reader *reader, uint32_t limit)
 {
     reader->limit = limit;

@@ -453,6 +453,53 @@ static void test_a_reader_without_a_buffer_asks_for_one(void)
     CHECK(is_pattern(&frame, 5));
 }
 
+static void test_a_frame_is_dropped_without_a_buffer_or_a_session_too(void)
+{
+    uint8_t buffer[SV2_NOISE_BUFFER_LEN(100)], piece[22] = {0};
+    sv2_noise_reader reader;
+    sv2_frame frame;
+    end client, server;
+    const uint8_t *data;
+    size_t len, left = 50;
+    connect_ends(&client, &server, provider);
+    start_reader(&reader, &server.receiver, 100);
+    data = seal_pattern(&client.sender, 101, &len);
+    CHECK(feed(&reader, &frame, data, 30, 30) == SV2_ERR_FRAME_LARGE);
+    data += SV2_NOISE_HEADER_LEN;
+    sv2_noise_reader_skip(&reader);
+    CHECK(sv2_noise_reader_grow(&reader, NULL, 0) == SV2_OK);
+    CHECK(sv2_noise_reader_next(&reader, &frame, &data, &left) == SV2_ERR_BUFFER && left == 50);
+    CHECK(sv2_noise_reader_grow(&reader, buffer, sizeof(buffer)) == SV2_OK);
+    CHECK(sv2_noise_reader_next(&reader, &frame, &data, &left) == SV2_NEED_MORE && left == 0);
+    CHECK(sv2_noise_open(&server.receiver, piece, sizeof(piece)) == SV2_ERR_AUTH);
+    left = 50;
+    CHECK(sv2_noise_reader_next(&reader, &frame, &data, &left) == SV2_ERR_AUTH && left == 50);
+}
+
+static void test_a_new_limit_holds_from_the_next_header_on(void)
+{
+    sv2_noise_reader reader;
+    sv2_frame frame;
+    end client, server;
+    const uint8_t *data;
+    size_t len;
+    connect_ends(&client, &server, provider);
+    start_reader(&reader, &server.receiver, 200);
+    sv2_noise_reader_set_limit(&reader, 100);
+    data = seal_pattern(&client.sender, 100, &len);
+    CHECK(feed(&reader, &frame, data, 30, 30) == SV2_NEED_MORE);
+    sv2_noise_reader_set_limit(&reader, 99);
+    CHECK(feed(&reader, &frame, data + 30, len - 30, MOST) == SV2_OK && is_pattern(&frame, 100));
+    data = seal_pattern(&client.sender, 100, &len);
+    CHECK(feed(&reader, &frame, data, 22, 22) == SV2_ERR_FRAME_LARGE);
+    sv2_noise_reader_set_limit(&reader, 200);
+    CHECK(feed(&reader, &frame, data + 22, 1, 1) == SV2_ERR_FRAME_LARGE);
+    sv2_noise_reader_skip(&reader);
+    CHECK(feed(&reader, &frame, data + 22, len - 22, MOST) == SV2_NEED_MORE);
+    data = seal_pattern(&client.sender, 200, &len);
+    CHECK(feed(&reader, &frame, data, len, MOST) == SV2_OK && is_pattern(&frame, 200));
+}
+
 /* ---- Nonces -----------------------------------------------------------------------------------*/
 
 static void test_the_last_nonce_is_never_used(void)
@@ -547,6 +594,8 @@ int main(void)
     test_oversize_frames_are_skipped();
     test_a_full_buffer_grows_or_drops_the_frame();
     test_a_reader_without_a_buffer_asks_for_one();
+    test_a_frame_is_dropped_without_a_buffer_or_a_session_too();
+    test_a_new_limit_holds_from_the_next_header_on();
     test_the_last_nonce_is_never_used();
     test_skipping_ends_at_the_last_nonce_too();
     test_a_frame_that_could_not_be_sealed_ends_the_session();
