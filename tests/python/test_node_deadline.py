@@ -17,6 +17,14 @@ async def give(value: int, seconds: float) -> int:
     return value
 
 
+async def never(ended: list[str]) -> None:
+    """Work that is not done in time, and says that it was ended."""
+    try:
+        await asyncio.sleep(60)
+    finally:
+        ended.append("yes")
+
+
 def test_the_result_comes_through_and_so_does_the_error() -> None:
     async def fail() -> None:
         raise KeyError("inner")
@@ -31,17 +39,10 @@ def test_the_result_comes_through_and_so_does_the_error() -> None:
 
 
 def test_what_takes_too_long_is_cancelled() -> None:
-    ended: list[str] = []
-
-    async def slow() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("yes")
-
     async def scenario() -> None:
+        ended: list[str] = []
         with pytest.raises(asyncio.TimeoutError):
-            await within(0.01, slow())
+            await within(0.01, never(ended))
         assert ended == ["yes"]
 
     asyncio.run(scenario())
@@ -62,16 +63,9 @@ def test_a_cancellation_is_kept_when_the_result_arrives_with_it() -> None:
 
 
 def test_the_work_is_cancelled_with_who_waits_for_it() -> None:
-    ended: list[str] = []
-
-    async def slow() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("yes")
-
     async def scenario() -> None:
-        task = asyncio.ensure_future(within(60, slow()))
+        ended: list[str] = []
+        task = asyncio.ensure_future(within(60, never(ended)))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -61,20 +61,20 @@ async def mine(node: RegtestNode) -> bytes:
     return block_hash
 
 
-async def zmq_ready(node: RegtestNode, watcher: TipWatcher) -> None:
-    """Wait until notices arrive: a subscription takes a moment after the handshake."""
-    await until(lambda: watcher.source is TipSource.ZMQ)
-    while (await next_tip(watcher, await mine(node))).source is not TipSource.ZMQ:
-        pass
-
-
-async def quiet(calls: list[str]) -> None:
-    """Wait until the watcher asks nothing: what it announces from then on came by ZMQ."""
-    while True:
-        calls.clear()
-        await asyncio.sleep(0.2)
-        if not calls:
-            return
+@asynccontextmanager
+async def told_by_zmq(
+    folder: Path, settings: TipSettings = QUICK
+) -> AsyncIterator[tuple[RegtestNode, TipWatcher]]:
+    """A node, and a watcher at which its notices arrive: a subscription takes a moment after the
+    handshake."""
+    async with (
+        running_node(folder, zmq_hashblock=ANY_PORT) as node,
+        watching(node, settings, zmq=True) as watcher,
+    ):
+        await until(lambda: watcher.source is TipSource.ZMQ)
+        while (await next_tip(watcher, await mine(node))).source is not TipSource.ZMQ:
+            pass
+        yield node, watcher
 
 
 def without(node: RegtestNode, *methods: str) -> None:
@@ -97,45 +97,45 @@ def recorded_calls(node: RegtestNode) -> list[str]:
     return calls
 
 
+async def calls_after_quiet(node: RegtestNode) -> list[str]:
+    """The same from when the watcher asks nothing: what it announces from then on came by ZMQ."""
+    calls = recorded_calls(node)
+    while True:
+        await asyncio.sleep(0.2)
+        if not calls:
+            return calls
+        calls.clear()
+
+
 def test_zmq_tells_each_tip(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running_node(tmp_path, zmq_hashblock=ANY_PORT) as node:
-            calls = recorded_calls(node)
-            async with watching(node, SLOW, zmq=True) as watcher:
-                await zmq_ready(node, watcher)
-                await quiet(calls)
-                for _ in range(3):
-                    tip = await mine(node)
-                    assert await next_tip(watcher, tip) == TipChanged(tip, TipSource.ZMQ)
-                    assert watcher.tip_hash == tip
-                assert calls == []
+        async with told_by_zmq(tmp_path, SLOW) as (node, watcher):
+            calls = await calls_after_quiet(node)
+            for _ in range(3):
+                tip = await mine(node)
+                assert await next_tip(watcher, tip) == TipChanged(tip, TipSource.ZMQ)
+                assert watcher.tip_hash == tip
+            assert calls == []
 
     run(scenario())
 
 
 def test_a_gap_is_reported_with_the_notice_after_it_and_the_node_asked(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running_node(tmp_path, zmq_hashblock=ANY_PORT) as node:
-            calls = recorded_calls(node)
-            async with watching(node, SLOW, zmq=True) as watcher:
-                await zmq_ready(node, watcher)
-                await quiet(calls)
-                node.publisher.skip(2)
-                await node.generate(2, op_true_script())
-                event = await next_tip(watcher, await mine(node))
-                assert (event.source, event.missed) == (TipSource.ZMQ, 2)
-                await until(lambda: calls == ["getbestblockhash"])
+        async with told_by_zmq(tmp_path, SLOW) as (node, watcher):
+            calls = await calls_after_quiet(node)
+            node.publisher.skip(2)
+            await node.generate(2, op_true_script())
+            event = await next_tip(watcher, await mine(node))
+            assert (event.source, event.missed) == (TipSource.ZMQ, 2)
+            await until(lambda: calls == ["getbestblockhash"])
 
     run(scenario())
 
 
 def test_a_notice_that_was_lost_is_made_up_for_by_asking(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            running_node(tmp_path, zmq_hashblock=ANY_PORT) as node,
-            watching(node, QUICK, zmq=True) as watcher,
-        ):
-            await zmq_ready(node, watcher)
+        async with told_by_zmq(tmp_path) as (node, watcher):
             node.publisher.skip(1)
             tip = await mine(node)
             assert (await next_tip(watcher, tip)).source is TipSource.CHECK
@@ -145,11 +145,7 @@ def test_a_notice_that_was_lost_is_made_up_for_by_asking(tmp_path: Path) -> None
 
 def test_blocks_taken_away_are_noticed_although_zmq_says_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            running_node(tmp_path, zmq_hashblock=ANY_PORT) as node,
-            watching(node, QUICK, zmq=True) as watcher,
-        ):
-            await zmq_ready(node, watcher)
+        async with told_by_zmq(tmp_path) as (node, watcher):
             before = node.chain.active[-2]
             node.chain.invalidate(node.chain.tip.hash)
             assert (await next_tip(watcher, before)).source is TipSource.CHECK
@@ -297,11 +293,7 @@ def test_a_node_not_ready_is_lost_once_and_told_when_ready(tmp_path: Path) -> No
 
 def test_events_nobody_takes_do_not_pile_up(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            running_node(tmp_path, zmq_hashblock=ANY_PORT) as node,
-            watching(node, QUICK, zmq=True) as watcher,
-        ):
-            await zmq_ready(node, watcher)
+        async with told_by_zmq(tmp_path) as (node, watcher):
             await node.generate(200, op_true_script())
             await until(lambda: watcher.tip_hash == node.chain.tip.hash)
             assert len(watcher._events) <= 1
@@ -314,11 +306,7 @@ def test_events_nobody_takes_do_not_pile_up(tmp_path: Path) -> None:
 
 def test_a_reorganization_is_one_new_tip(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            running_node(tmp_path, zmq_hashblock=ANY_PORT) as node,
-            watching(node, QUICK, zmq=True) as watcher,
-        ):
-            await zmq_ready(node, watcher)
+        async with told_by_zmq(tmp_path) as (node, watcher):
             await node.generate(2, op_true_script())
             await next_tip(watcher, node.chain.tip.hash)
             hashes = await node.reorganize(2, 3, op_true_script())
