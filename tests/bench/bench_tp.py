@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import os
 import resource
@@ -22,7 +21,6 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -39,35 +37,14 @@ from sv2.testing.node import make_block, op_true_script
 from sv2_ffi.common import SetupConnection
 from sv2_ffi.template_distribution import CoinbaseOutputConstraints, SetNewPrevHash
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+from programs import program, said
+
 TRANSACTIONS = 3_000
 PATIENCE = 120.0
 IDLE_SECONDS = 10.0
 PAGE = resource.getpagesize()
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@contextlib.asynccontextmanager
-async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sv2", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=Path(__file__).parent,  # -m would take the packages of the root, which are not built
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def said(process: asyncio.subprocess.Process, start: str) -> str:
-    assert process.stdout is not None
-    while line := (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode():
-        if start in line:
-            return line.partition(start)[2].strip()
-    raise SystemExit(f"a program ended without saying {start!r}")
 
 
 def memory(pid: int) -> int:
@@ -175,10 +152,10 @@ async def template_cost(node: Node, count: int = 200) -> tuple[float, float]:
 async def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        node_options = ["--rpc-port=0", "--zmq-hashblock=tcp://127.0.0.1:*"]
-        async with program("testnode", f"--datadir={folder}", *node_options) as node_process:
-            rpc_url = (await said(node_process, "RPC on ")).partition(",")[0]
-            zmq_address = await said(node_process, "ZMQ hashblock on ")
+        options = ["--rpc-port=0", "--zmq-hashblock=tcp://127.0.0.1:*", f"--datadir={folder}"]
+        async with program("testnode", *options, log=asyncio.subprocess.DEVNULL) as node_process:
+            rpc_url = (await said(node_process, "RPC on ", PATIENCE)).partition(",")[0]
+            zmq_address = await said(node_process, "ZMQ hashblock on ", PATIENCE)
             cookie = folder / "regtest" / ".cookie"
             async with RpcClient(rpc_url, CookieFile(cookie), timeout=PATIENCE) as rpc:
                 await rpc.call("fillmempool", TRANSACTIONS)
@@ -197,8 +174,8 @@ async def with_provider(
     ]
     if arguments.plain:
         options.append("--plain")
-    async with program("tp", *options) as provider:
-        url = await said(provider, "for pools: ")
+    async with program("tp", *options, log=asyncio.subprocess.DEVNULL) as provider:
+        url = await said(provider, "for pools: ", PATIENCE)
         bench = Bench(node, zmq_address, url, arguments.plain, provider.pid)
         began = time.perf_counter()
         for _ in range(5):

@@ -10,12 +10,11 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import HERE, program, said
 from regtest_helpers import recorded_node, run, running_node, until
 from sv2.cli.logs import JsonFormatter, TextFormatter
 from sv2.roles.template_provider import Config, ConfigFault, load_config
@@ -27,43 +26,13 @@ from sv2.roles.template_provider.monitoring import Metric, render
 from sv2.roles.template_provider.template import Constraints, build_template
 from sv2.services.events import log_event
 from sv2.testing.node import Fault, FaultKind, RegtestNode
-from tp_helpers import made_template, provider_on, snapshot
+from tp_helpers import made_template, provider_options, running_provider, snapshot
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-EXAMPLE = ROOT / "contrib" / "sv2-tp.toml"
+EXAMPLE = Path(__file__).parents[2] / "contrib" / "sv2-tp.toml"
 
 
 def options(node: RegtestNode, folder: Path, *more: str) -> list[str]:
-    return [
-        "--network=regtest",
-        f"--datadir={folder / 'tp'}",
-        f"--rpc-url={node.rpc_url}",
-        f"--rpc-cookie={node.cookie_path}",
-        "--listen=127.0.0.1:0",
-        "--fee-interval=0.5",
-        *more,
-    ]
-
-
-@asynccontextmanager
-async def program(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``sv2`` with its output to be read; killed at the end where it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "sv2",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=HERE,  # -m would take the packages of the root, which are not built
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    return [*provider_options(node, folder), "--fee-interval=0.5", *more]
 
 
 async def complained(process: asyncio.subprocess.Process, text: str) -> None:
@@ -73,15 +42,6 @@ async def complained(process: asyncio.subprocess.Process, text: str) -> None:
         if text in line:
             return
     raise AssertionError(f"it never logged {text!r}")
-
-
-async def said(process: asyncio.subprocess.Process, start: str) -> str:
-    """Wait for a line of output that starts so; the rest of it."""
-    assert process.stdout is not None
-    while line := (await asyncio.wait_for(process.stdout.readline(), 20)).decode():
-        if line.startswith(start):
-            return line.removeprefix(start).strip()
-    raise AssertionError(f"it never said {start!r}")
 
 
 @pytest.mark.parametrize("noise", [True, False], ids=["noise", "plain"])
@@ -140,10 +100,7 @@ async def fetch(host: str, port: int, path: str) -> str:
 
 def test_health_fails_while_the_node_is_away(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, metrics="127.0.0.1:0") as app,
-        ):
+        async with running_provider(tmp_path, metrics="127.0.0.1:0") as (node, app):
             address = app.monitor_address
             assert address is not None
             assert (await fetch(address.host, address.port, "/health")).startswith("HTTP/1.1 200")
@@ -224,10 +181,7 @@ def test_tp_that_waits_for_its_first_template_can_be_stopped(tmp_path: Path) -> 
 
 def test_tdp_says_why_it_ends(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-        ):
+        async with running_provider(tmp_path) as (_, app):
             port = app.service.port
             for arguments, reason in [
                 ([f"127.0.0.1:{port}"], "no authority key"),
@@ -246,10 +200,7 @@ def test_tdp_says_why_it_ends(tmp_path: Path) -> None:
 
 def test_tdp_ends_after_as_many_templates_as_asked_for(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-        ):
+        async with running_provider(tmp_path) as (_, app):
             address = f"127.0.0.1:{app.service.port}"
             async with program("tdp", "--plain", address, "--data", "--templates=1") as client:
                 out, _ = await asyncio.wait_for(client.communicate(), 20)
@@ -262,10 +213,7 @@ def test_tdp_ends_after_as_many_templates_as_asked_for(tmp_path: Path) -> None:
 
 def test_tdp_on_a_terminal_prints_a_table(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-        ):
+        async with running_provider(tmp_path) as (_, app):
             ours, theirs = os.openpty()
             address = f"127.0.0.1:{app.service.port}"
             process = await asyncio.create_subprocess_exec(
@@ -372,10 +320,7 @@ def test_check_as_a_program_tells_good_from_bad_by_its_exit_code(tmp_path: Path)
 
 def test_the_address_of_new_tips_is_asked_of_the_node(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, zmq_hashblock="tcp://127.0.0.1:*") as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-        ):
+        async with running_provider(tmp_path, zmq=True) as (node, app):
             told = node.publisher.address("hashblock")
             assert app.provider.source.zmq_hashblock == told
             assert await find_zmq(app.node) == told

@@ -11,15 +11,15 @@ import asyncio
 import contextlib
 import random
 import struct
-import sys
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from networking import deaf_socket
+from programs import program, said
 from regtest_helpers import recorded_node, run, until
 from sv2.net import StreamClosed
-from sv2.noise import CertificatePolicy
 from sv2.roles.template_provider import App
 from sv2.roles.template_provider.journal import DataDirInUse, Journal
 from sv2.roles.template_provider.ledger import CURRENT_KEPT, ORPHANS_KEPT
@@ -27,7 +27,18 @@ from sv2.roles.template_provider.solution import SolvedBlock
 from sv2.services import Cause
 from sv2.testing.node import Fault, FaultKind, RegtestNode, op_true_script
 from sv2.testing.node.faucet import fill_mempool
-from tp_helpers import TemplateClient, block_of, provider_on, solve, template_client
+from tp_helpers import (
+    ZMQ,
+    TemplateClient,
+    block_of,
+    provider_on,
+    provider_options,
+    running_provider,
+    security_of,
+    session,
+    solve,
+    template_client,
+)
 
 import sv2_ffi
 from sv2_ffi.common import SetupConnection
@@ -38,19 +49,17 @@ from sv2_ffi.template_distribution import (
     RequestTransactionDataSuccess,
 )
 
-ZMQ = {"zmq_hashblock": "tcp://127.0.0.1:*", "template_interval": 0.0}
 SIZES = [0, 100, 1_000, 200_000, 999_608]
 
 
 async def crowd(stack: AsyncExitStack, app: App, count: int) -> list[TemplateClient]:
     """Clients with different needs, all with their first pair."""
-    security = {}
-    if app.authority is not None:
-        security["security"] = CertificatePolicy(app.authority.public_key)
     clients = [
         await stack.enter_async_context(
             template_client(
-                app.service.port, constraints=(SIZES[number % len(SIZES)], number), **security
+                app.service.port,
+                security=security_of(app),
+                constraints=(SIZES[number % len(SIZES)], number),
             )
         )
         for number in range(count)
@@ -66,8 +75,7 @@ async def crowd(stack: AsyncExitStack, app: App, count: int) -> list[TemplateCli
 def test_fifty_clients_all_hear_of_every_new_tip(tmp_path: Path, noise: bool) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, noise=noise) as app,
+            running_provider(tmp_path, zmq=True, noise=noise) as (node, app),
             AsyncExitStack() as stack,
         ):
             clients = await crowd(stack, app, 50)
@@ -103,11 +111,7 @@ def test_fifty_clients_all_hear_of_every_new_tip(tmp_path: Path, noise: bool) ->
 )
 def test_whatever_the_node_answers_the_block_gets_there(tmp_path: Path, fault: Fault) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (node, app, client):
             template, _ = await client.pair()
             node.faults.add(fault)
             await client.submit(template)
@@ -124,11 +128,7 @@ def test_whatever_the_node_answers_the_block_gets_there(tmp_path: Path, fault: F
 
 def test_a_solution_while_the_node_is_away_is_in_the_chain_when_it_is_back(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path, zmq=True) as (node, app, client):
             template, _ = await client.pair()
             node.restart(1.0, warmup=0.3)
             await until(lambda: not app.provider.source.stats.up)
@@ -146,7 +146,7 @@ def test_a_solution_waits_on_disk_through_a_stop_and_a_start(tmp_path: Path) -> 
     async def scenario() -> None:
         async with recorded_node(tmp_path) as node:
             async with (
-                provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+                provider_on(node, tmp_path) as app,
                 template_client(app.service.port) as client,
             ):
                 template, _ = await client.pair()
@@ -155,7 +155,7 @@ def test_a_solution_waits_on_disk_through_a_stop_and_a_start(tmp_path: Path) -> 
                 await until(lambda: app.submitter.retries > 0)
             assert node.chain.height == 135
             node.faults.clear()
-            async with provider_on(node.rpc_url, node.cookie_path, tmp_path) as app:
+            async with provider_on(node, tmp_path) as app:
                 await until(lambda: app.submitter.fates["accepted"] == 1)
                 assert node.chain.height == 136
 
@@ -164,11 +164,7 @@ def test_a_solution_waits_on_disk_through_a_stop_and_a_start(tmp_path: Path) -> 
 
 def test_a_block_that_the_node_took_but_did_not_connect_is_submitted_again(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (node, app, client):
             template, _ = await client.pair()
             node.faults.add(
                 Fault(FaultKind.ERROR, method="getblockheader", code=-5, message="no", count=2)
@@ -187,11 +183,7 @@ def test_a_full_disk_costs_no_block(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(28, "No space left on device")
 
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (node, app, client):
             template, _ = await client.pair()
             monkeypatch.setattr(Journal, "write", full)
             await client.submit(template)
@@ -204,11 +196,7 @@ def test_a_full_disk_costs_no_block(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_late_solution_to_the_previous_tip_is_still_submitted(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path, zmq=True) as (node, app, client):
             template, previous = await client.pair()
             await node.generate(1, op_true_script())
             await client.work_on(node.chain.tip.hash)
@@ -294,29 +282,13 @@ async def one_kill(node: RegtestNode, folder: Path, chooser: random.Random, atte
 
 
 @contextlib.asynccontextmanager
-async def started(node: RegtestNode, folder: Path):  # type: ignore[no-untyped-def]
-    """The program, listening."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "sv2", "tp", "--network=regtest", "--plain", "--listen=127.0.0.1:0"),
-        f"--datadir={folder / 'tp'}",
-        f"--rpc-url={node.rpc_url}",
-        f"--rpc-cookie={node.cookie_path}",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=Path(__file__).parent,  # -m would take the packages of the root, which are not built
-    )
-    try:
-        assert process.stdout is not None
-        line = b""
-        while not line.startswith(b"listening on"):
-            line = await asyncio.wait_for(process.stdout.readline(), 20)
-            assert line, "it ended"
-        yield process, int(line.split()[-1])
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+async def started(
+    node: RegtestNode, folder: Path
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """The program, listening, and its port."""
+    arguments = ["tp", "--plain", *provider_options(node, folder)]
+    async with program(*arguments, log=asyncio.subprocess.DEVNULL) as process:
+        yield process, int(await said(process, "listening on: 127.0.0.1 port"))
 
 
 def test_killed_at_random_moments_it_loses_no_block(tmp_path: Path) -> None:
@@ -335,11 +307,7 @@ def test_killed_at_fifty_random_moments_it_loses_no_block(tmp_path: Path) -> Non
 @pytest.mark.parametrize("sigops", [0, 400, 0xFFFF])
 def test_constraints_that_a_block_can_meet_are_met(tmp_path: Path, size: int, sigops: int) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port, constraints=(size, sigops)) as client,
-        ):
+        async with session(tmp_path, constraints=(size, sigops)) as (_, app, client):
             template, _ = await client.pair()
             data = await client.data(template.template_id)
             assert isinstance(data, RequestTransactionDataSuccess)
@@ -354,9 +322,7 @@ def test_constraints_that_a_block_can_meet_are_met(tmp_path: Path, size: int, si
 def test_constraints_that_no_block_can_meet_end_the_connection(tmp_path: Path, size: int) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as good,
+            session(tmp_path) as (_, app, good),
             template_client(app.service.port, constraints=(size, 0)) as client,
         ):
             with pytest.raises(StreamClosed):
@@ -374,8 +340,7 @@ def test_constraints_that_no_block_can_meet_end_the_connection(tmp_path: Path, s
 def test_ten_clients_outlive_a_restart_of_the_node(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+            running_provider(tmp_path, zmq=True) as (node, app),
             AsyncExitStack() as stack,
         ):
             clients = await crowd(stack, app, 10)
@@ -399,11 +364,7 @@ def test_ten_clients_outlive_a_restart_of_the_node(tmp_path: Path) -> None:
 
 def test_a_reorganization_gives_work_on_the_new_tip(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path, zmq=True) as (node, app, client):
             await client.pair()
             await node.reorganize(2, 3, op_true_script())
             template = await client.work_on(node.chain.tip.hash)
@@ -418,7 +379,7 @@ def test_lost_notices_and_no_notices_are_made_up_for(tmp_path: Path) -> None:
         # No ZMQ at all: the tip is waited for.
         async with (
             recorded_node(tmp_path, template_interval=0.0) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, fee_interval=3600.0) as app,
+            provider_on(node, tmp_path, fee_interval=3600.0) as app,
             template_client(app.service.port) as client,
         ):
             await client.pair()
@@ -443,9 +404,7 @@ def test_a_client_that_never_reads_costs_little_and_stops_nobody(tmp_path: Path)
         async with recorded_node(tmp_path, **ZMQ) as node:
             await fill_mempool(node, 3_000)
             async with (
-                provider_on(
-                    node.rpc_url, node.cookie_path, tmp_path, write_timeout=2.0, max_queued=65_536
-                ) as app,
+                provider_on(node, tmp_path, write_timeout=2.0, max_queued=65_536) as app,
                 template_client(app.service.port) as reader,
                 deaf_socket(app.service) as (_, writer),  # type: ignore[arg-type]
             ):
@@ -478,7 +437,7 @@ def test_a_slow_reader_is_told_the_newest_when_it_reads_again(tmp_path: Path) ->
         async with recorded_node(tmp_path, **ZMQ) as node:
             await fill_mempool(node, 3_000)
             async with (
-                provider_on(node.rpc_url, node.cookie_path, tmp_path, max_queued=65_536) as app,
+                provider_on(node, tmp_path, max_queued=65_536) as app,
                 template_client(app.service.port) as client,
             ):
                 template, _ = await client.pair()
@@ -506,11 +465,7 @@ def test_a_slow_reader_is_told_the_newest_when_it_reads_again(tmp_path: Path) ->
 @pytest.mark.parametrize("claimed", [1 << 11, 0xFFFFFF])
 def test_large_frames_before_setup_are_not_taken(tmp_path: Path, claimed: int) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as good,
-        ):
+        async with session(tmp_path) as (_, app, good):
             reader, writer = await asyncio.open_connection("127.0.0.1", app.service.port)
             writer.write(struct.pack("<HB", 0, 0) + claimed.to_bytes(3, "little") + bytes(4096))
             with contextlib.suppress(ConnectionResetError):
@@ -524,10 +479,7 @@ def test_large_frames_before_setup_are_not_taken(tmp_path: Path, claimed: int) -
 def test_connections_are_limited_in_all_and_by_host(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path) as node,
-            provider_on(
-                node.rpc_url, node.cookie_path, tmp_path, max_clients=20, max_clients_per_host=3
-            ) as app,
+            running_provider(tmp_path, max_clients=20, max_clients_per_host=3) as (_, app),
             AsyncExitStack() as stack,
         ):
             await crowd(stack, app, 3)
@@ -542,9 +494,7 @@ def test_connections_are_limited_in_all_and_by_host(tmp_path: Path) -> None:
 def test_too_many_requests_wait_their_turn(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, requests_per_second=20.0) as app,
-            template_client(app.service.port) as client,
+            session(tmp_path, requests_per_second=20.0) as (_, app, client),
             template_client(app.service.port) as other,
         ):
             template, _ = await client.pair()
@@ -562,11 +512,7 @@ def test_too_many_requests_wait_their_turn(tmp_path: Path) -> None:
 
 def test_another_protocol_and_wrong_messages_end_one_connection_only(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as good,
-        ):
+        async with session(tmp_path) as (_, app, good):
             template, _ = await good.pair()
             async with template_client(app.service.port) as bad:
                 await bad.pair()
@@ -583,10 +529,7 @@ def test_another_protocol_and_wrong_messages_end_one_connection_only(tmp_path: P
 
 def test_templates_of_gone_clients_and_old_tips_are_forgotten(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-        ):
+        async with running_provider(tmp_path, zmq=True) as (node, app):
             for _ in range(ORPHANS_KEPT // 8 + 20):
                 async with template_client(app.service.port) as client:
                     await client.pair()
@@ -612,7 +555,7 @@ def test_transactions_are_held_once_for_all_templates(tmp_path: Path) -> None:
         async with recorded_node(tmp_path, **ZMQ) as node:
             await fill_mempool(node, 50)
             async with (
-                provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+                provider_on(node, tmp_path) as app,
                 template_client(app.service.port) as client,
             ):
                 await client.pair()
@@ -634,7 +577,7 @@ def test_a_template_is_never_given_twice_and_ids_rise_over_restarts(tmp_path: Pa
             seen: list[int] = []
             for _ in range(2):
                 async with (
-                    provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+                    provider_on(node, tmp_path) as app,
                     template_client(app.service.port) as one,
                     template_client(app.service.port) as two,
                 ):

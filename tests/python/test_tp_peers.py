@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import program, said
 from regtest_helpers import run, until
 from sv2.node import Node
 from sv2.testing.node import op_true_script
 from sv2.testing.node.chaindata import parse_block
 from sv2.testing.node.faucet import spend
 from test_node_peers import Peer, free_port, ready
-from test_tp_cli import program, said
 from tp_helpers import block_of, template_client
 
 ROOT = Path(__file__).parent.parent.parent

@@ -11,14 +11,22 @@ import pytest
 from regtest_helpers import recorded_node, run, running_node, until
 from sv2.net import StreamClosed
 from sv2.node import BlockTemplate
-from sv2.noise import CertificatePolicy
 from sv2.roles.template_provider import SubmitSettings
 from sv2.roles.template_provider.blocks import Coinbase, block_header, merkle_root, sha256d
 from sv2.roles.template_provider.ledger import CURRENT_KEPT
 from sv2.testing.node import Fault, FaultKind, RegtestNode, op_true_script
 from sv2.testing.node.chaindata import parse_block
 from sv2.testing.node.faucet import fill_mempool, spend
-from tp_helpers import block_of, coinbase_for, provider_on, solve, template_client
+from tp_helpers import (
+    block_of,
+    coinbase_for,
+    provider_on,
+    running_provider,
+    security_of,
+    session,
+    solve,
+    template_client,
+)
 
 from sv2_ffi.template_distribution import (
     NewTemplate,
@@ -28,8 +36,6 @@ from sv2_ffi.template_distribution import (
     SubmitSolution,
 )
 
-ZMQ = {"zmq_hashblock": "tcp://127.0.0.1:*", "template_interval": 0.0}
-
 
 def tip_of(node: RegtestNode) -> bytes:
     return node.chain.tip.hash
@@ -38,38 +44,32 @@ def tip_of(node: RegtestNode) -> bytes:
 @pytest.mark.parametrize("noise", [False, True], ids=["plain", "noise"])
 def test_a_session_from_setup_to_an_accepted_block(tmp_path: Path, noise: bool) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, noise=noise) as app,
-        ):
-            security = {}
+        async with session(tmp_path, zmq=True, noise=noise) as (node, app, client):
             if app.authority is not None:
-                security["security"] = CertificatePolicy(app.authority.public_key)
                 assert str(app.authority.public_key) in app.url
-            async with template_client(app.service.port, **security) as client:
-                template, previous = await client.pair()
-                assert previous.prev_hash == tip_of(node)
-                answer = await client.data(template.template_id)
-                assert isinstance(answer, RequestTransactionDataSuccess)
-                assert len(answer.transaction_list) == 18
-                # Fees rise.
-                await fill_mempool_once(node)
-                update = await client.next()
-                assert isinstance(update, NewTemplate)
-                assert not update.future_template
-                assert update.coinbase_tx_value_remaining > template.coinbase_tx_value_remaining
-                # A new tip, and a block of ours on it.
-                await node.generate(1, op_true_script())
-                template = await client.work_on(tip_of(node))
-                data = await client.data(template.template_id)
-                assert isinstance(data, RequestTransactionDataSuccess)
-                solution = await client.submit(template)
-                assert client.previous is not None
-                block = block_of(template, client.previous, data.transaction_list, solution)
-                await until(lambda: tip_of(node) == parse_block(block).hash)
-                await client.work_on(tip_of(node))
-                await until(lambda: app.submitter.fates["accepted"] == 1)
-                assert app.provider.stats.solutions == {"accepted": 1}
+            template, previous = await client.pair()
+            assert previous.prev_hash == tip_of(node)
+            answer = await client.data(template.template_id)
+            assert isinstance(answer, RequestTransactionDataSuccess)
+            assert len(answer.transaction_list) == 18
+            # Fees rise.
+            await fill_mempool_once(node)
+            update = await client.next()
+            assert isinstance(update, NewTemplate)
+            assert not update.future_template
+            assert update.coinbase_tx_value_remaining > template.coinbase_tx_value_remaining
+            # A new tip, and a block of ours on it.
+            await node.generate(1, op_true_script())
+            template = await client.work_on(tip_of(node))
+            data = await client.data(template.template_id)
+            assert isinstance(data, RequestTransactionDataSuccess)
+            solution = await client.submit(template)
+            assert client.previous is not None
+            block = block_of(template, client.previous, data.transaction_list, solution)
+            await until(lambda: tip_of(node) == parse_block(block).hash)
+            await client.work_on(tip_of(node))
+            await until(lambda: app.submitter.fates["accepted"] == 1)
+            assert app.provider.stats.solutions == {"accepted": 1}
 
     run(scenario())
 
@@ -87,11 +87,7 @@ async def fill_mempool_once(node: RegtestNode) -> None:
 
 def test_small_rises_of_fees_are_not_told(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, fee_threshold=50_001) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path, zmq=True, fee_threshold=50_001) as (node, app, client):
             await client.pair()
             await fill_mempool_once(node)
             fetched = app.provider.source.stats.fetched
@@ -107,11 +103,7 @@ def test_small_rises_of_fees_are_not_told(tmp_path: Path) -> None:
 
 def test_a_threshold_of_nothing_still_needs_a_rise(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, fee_threshold=0) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path, zmq=True, fee_threshold=0) as (_, app, client):
             await client.pair()
             fetched = app.provider.source.stats.fetched
             await until(lambda: app.provider.source.stats.fetched >= fetched + 3)
@@ -124,11 +116,7 @@ def test_other_bits_on_the_same_tip_are_told_as_new_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (node, app, client):
             first, _ = await client.pair()
             ask = app.node.block_template
 
@@ -150,11 +138,7 @@ def test_a_solution_that_rolls_what_it_may_not_is_submitted_with_a_remark(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (_, app, client):
             template, previous = await client.pair()
             template.version ^= 1
             await client.stream.send(solve(template, previous))
@@ -167,11 +151,7 @@ def test_a_solution_that_rolls_what_it_may_not_is_submitted_with_a_remark(
 
 def test_more_blocks_than_may_wait_are_not_taken(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (node, app, client):
             template, previous = await client.pair()
             app.submitter._settings = SubmitSettings(max_pending=3)
             node.faults.add(Fault(FaultKind.HTTP, method="submitblock", status=503))
@@ -188,11 +168,7 @@ def test_more_blocks_than_may_wait_are_not_taken(tmp_path: Path) -> None:
 
 def test_new_constraints_give_a_fresh_pair(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (node, app, client):
             first, _ = await client.pair()
             await client.constrain(999_608)
             second, previous = await client.pair()
@@ -215,9 +191,7 @@ def test_transaction_data_of_current_superseded_stale_and_unknown_templates(
 ) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path, **ZMQ) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
+            session(tmp_path, zmq=True) as (node, app, client),
             template_client(app.service.port) as other,
         ):
             first, _ = await client.pair()
@@ -248,9 +222,7 @@ def test_transaction_data_of_current_superseded_stale_and_unknown_templates(
 def test_solutions_that_no_node_would_take_are_not_submitted(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
+            session(tmp_path) as (node, app, client),
             template_client(app.service.port) as other,
         ):
             template, previous = await client.pair()
@@ -296,11 +268,7 @@ def meets(template: NewTemplate, previous: SetNewPrevHash, solution: SubmitSolut
 
 def test_a_block_that_the_node_refuses_is_counted_and_kept_on_disk(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (node, app, client):
             template, _ = await client.pair()
             template.coinbase_tx_value_remaining += 1
             await client.submit(template)
@@ -317,11 +285,7 @@ def test_a_block_that_the_node_refuses_is_counted_and_kept_on_disk(tmp_path: Pat
 
 def test_the_same_solution_twice_is_one_block(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (_, app, client):
             template, previous = await client.pair()
             solution = solve(template, previous)
             for _ in range(3):
@@ -336,10 +300,7 @@ def test_the_same_solution_twice_is_one_block(tmp_path: Path) -> None:
 
 def test_a_client_that_comes_back_can_hand_in_its_block(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-        ):
+        async with running_provider(tmp_path) as (node, app):
             async with template_client(app.service.port) as client:
                 template, previous = await client.pair()
             await until(lambda: not app.service.clients)
@@ -355,9 +316,7 @@ def test_a_client_that_comes_back_can_hand_in_its_block(tmp_path: Path) -> None:
 def test_a_client_that_says_nothing_after_setup_is_ended(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path, first_message_timeout=0.2) as app,
-            template_client(app.service.port) as speaker,
+            session(tmp_path, first_message_timeout=0.2) as (_, app, speaker),
             template_client(app.service.port, constraints=None) as silent,
         ):
             await speaker.pair()
@@ -370,11 +329,7 @@ def test_a_client_that_says_nothing_after_setup_is_ended(tmp_path: Path) -> None
 
 def test_memory_of_templates_is_bounded_on_one_tip(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
-            template_client(app.service.port) as client,
-        ):
+        async with session(tmp_path) as (_, app, client):
             first, _ = await client.pair()
             for size in range(2 * CURRENT_KEPT):
                 await client.constrain(size)
@@ -397,7 +352,7 @@ def test_a_knots_node_chooses_the_transactions_itself(tmp_path: Path) -> None:
             await fill_mempool(node, 300)
             await node.generate(0, op_true_script())
             async with (
-                provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+                provider_on(node, tmp_path) as app,
                 template_client(app.service.port, constraints=(980_000, 0)) as client,
             ):
                 template, _ = await client.pair()
@@ -416,19 +371,13 @@ def test_a_knots_node_chooses_the_transactions_itself(tmp_path: Path) -> None:
 
 def test_certificates_are_renewed_while_it_runs(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with (
-            recorded_node(tmp_path) as node,
-            # 36 seconds at least; one of 2 is renewed every second.
-            provider_on(
-                node.rpc_url, node.cookie_path, tmp_path, noise=True, certificate_hours=0.01
-            ) as app,
-        ):
+        # 36 seconds at least; one of 2 is renewed every second.
+        async with running_provider(tmp_path, noise=True, certificate_hours=0.01) as (_, app):
             assert app.authority is not None
             identity = app.service.config.security
             shown = identity.certificate()  # type: ignore[union-attr]
             identity._now = lambda: shown.valid_from + 3600 + 19  # type: ignore[union-attr]
-            policy = CertificatePolicy(app.authority.public_key)
-            async with template_client(app.service.port, security=policy) as client:
+            async with template_client(app.service.port, security=security_of(app)) as client:
                 await client.pair()
                 seen = client.stream.certificate
                 assert seen is not None
@@ -443,7 +392,7 @@ def test_the_port_opens_when_the_node_has_given_a_template(tmp_path: Path) -> No
             node.faults.add(Fault(FaultKind.ERROR, method="getblocktemplate", code=-10, count=2))
             node.faults.add(Fault(FaultKind.ERROR, method="getblockchaininfo", code=-28, count=1))
             async with (
-                provider_on(node.rpc_url, node.cookie_path, tmp_path) as app,
+                provider_on(node, tmp_path) as app,
                 template_client(app.service.port) as client,
             ):
                 await asyncio.wait_for(client.pair(), 5)

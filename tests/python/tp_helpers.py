@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from regtest_helpers import recorded_node
 from sv2.connection import PLAIN, ClientSecurity
 from sv2.net import Stream, connect
 from sv2.node import BlockTemplate, TemplateTransaction
+from sv2.noise import CertificatePolicy
 from sv2.roles.template_provider import App, load_config
 from sv2.roles.template_provider.blocks import (
     Coinbase,
@@ -21,6 +23,7 @@ from sv2.roles.template_provider.blocks import (
     sha256d,
 )
 from sv2.roles.template_provider.template import Snapshot, snapshot_of
+from sv2.testing.node import RegtestNode
 from sv2.testing.node.chaindata import parse_transaction
 from sv2.testing.node.faucet import spend
 from sv2.testing.node.miner import op_true_script
@@ -149,19 +152,22 @@ def block_of(
 
 # The role on a test node
 
+# A node that publishes its tips, and has a new template as soon as its mempool changes.
+ZMQ: dict[str, Any] = {"zmq_hashblock": "tcp://127.0.0.1:*", "template_interval": 0.0}
+
 
 @asynccontextmanager
 async def provider_on(
-    rpc_url: str, cookie: Path, folder: Path, *, noise: bool = False, **changes: Any
+    node: RegtestNode, folder: Path, *, noise: bool = False, **changes: Any
 ) -> AsyncIterator[App]:
-    """The whole role on a free port."""
+    """The whole role on a free port; ``changes`` are of its settings."""
     settings: dict[str, Any] = {
         "network": "regtest",
         "datadir": str(folder / "tp"),
         "listen": "127.0.0.1:0",
         "plain": not noise,
-        "rpc_url": rpc_url,
-        "rpc_cookie": str(cookie),
+        "rpc_url": node.rpc_url,
+        "rpc_cookie": str(node.cookie_path),
         "fee_interval": 0.3,
         "max_clients_per_host": 512,
         "messages_per_second": 1000.0,
@@ -169,6 +175,35 @@ async def provider_on(
     }
     async with App(load_config(None, {**settings, **changes})) as app:
         yield app
+
+
+@asynccontextmanager
+async def running_provider(
+    folder: Path, *, zmq: bool = False, **changes: Any
+) -> AsyncIterator[tuple[RegtestNode, App]]:
+    """The role on a node where the recorded session began; the node is as `ZMQ` says or without
+    notices."""
+    async with (
+        recorded_node(folder, **(ZMQ if zmq else {})) as node,
+        provider_on(node, folder, **changes) as app,
+    ):
+        yield node, app
+
+
+def provider_options(node: RegtestNode, folder: Path) -> list[str]:
+    """Of ``sv2 tp``, to run it on a free port."""
+    return [
+        "--network=regtest",
+        f"--datadir={folder / 'tp'}",
+        f"--rpc-url={node.rpc_url}",
+        f"--rpc-cookie={node.cookie_path}",
+        "--listen=127.0.0.1:0",
+    ]
+
+
+def security_of(app: App) -> ClientSecurity:
+    """What a client of this provider is to believe."""
+    return PLAIN if app.authority is None else CertificatePolicy(app.authority.public_key)
 
 
 class TemplateClient:
@@ -246,3 +281,21 @@ async def template_client(
     finally:
         stream.abort()
         await stream.wait_closed()
+
+
+@asynccontextmanager
+async def session(
+    folder: Path,
+    *,
+    zmq: bool = False,
+    constraints: tuple[int, int] | None = (100, 0),
+    **changes: Any,
+) -> AsyncIterator[tuple[RegtestNode, App, TemplateClient]]:
+    """A `running_provider` and one client of it."""
+    async with (
+        running_provider(folder, zmq=zmq, **changes) as (node, app),
+        template_client(
+            app.service.port, security=security_of(app), constraints=constraints
+        ) as client,
+    ):
+        yield node, app, client
