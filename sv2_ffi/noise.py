@@ -15,22 +15,26 @@ It is there where sv2_ffi was built with libsecp256k1, with its module Elligator
 
     pip install sv2-ffi --no-binary sv2-ffi -Csetup-args=-Dnoise_openssl=enabled
 
-Elsewhere importing this module raises ImportError; nothing else of sv2_ffi needs it. sv2.noise has
-keys in files, certificates that renew themselves and connections, and runs on this where it can.
+Elsewhere importing this module raises ModuleNotFoundError; where it is there and does not run, as
+over a libcrypto without ChaCha20-Poly1305, another ImportError. Nothing else of sv2_ffi needs it.
+sv2.noise has keys in files, certificates that renew themselves and connections, and runs on this
+where it can.
 
 Keys and signatures are bytes as libsecp256k1 writes them (big-endian), times are Unix seconds. A
 handshake belongs to one thread. Of a session one thread may use the sender while another uses the
-receiver. Keys of a session are wiped when its objects go.
+receiver; two threads at the same one get a RuntimeError. Keys of a session are wiped when the last
+of its objects goes.
 """
 
 from __future__ import annotations
 
 import enum
+import functools
 import threading
 import time as clocks
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from sv2_ffi._codec import HEADER_SIZE, MAX_FRAME_SIZE, MAX_PAYLOAD_SIZE, FrameHeader
 from sv2_ffi._errors import FrameTooLarge, Sv2Error, TruncatedFrame
@@ -38,10 +42,11 @@ from sv2_ffi._message import status_text
 
 try:
     from sv2_ffi._noise import ffi, lib
-except ImportError as error:
-    raise ImportError(
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
         "this sv2_ffi was built without Noise in C; "
-        "build it with -Csetup-args=-Dnoise_openssl=enabled"
+        "build it with -Csetup-args=-Dnoise_openssl=enabled",
+        name="sv2_ffi._noise",
     ) from error
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -58,8 +63,8 @@ CLOCK_TOLERANCE = 10
 
 _SEALED_HEADER_SIZE = HEADER_SIZE + MAC_SIZE
 _U32_MAX = 0xFFFFFFFF
-# A reader's buffer begins with this and doubles as a frame arrives; one that has grown larger than
-# the second figure is given back after the frame.
+# A reader's buffer begins with this and grows fourfold as a frame arrives; one that has grown
+# larger than the second figure is given back after the frame.
 _FIRST_BUFFER = 4096
 _KEPT_BUFFER = 65536
 # Looked up once: every message passes here.
@@ -115,8 +120,13 @@ def _check(status: int) -> None:
         raise NoiseError(Fault(status))
 
 
+def _octets(value: Buffer) -> bytes:
+    """A copy, or value itself. Not bytes(value), which makes zeros of a number."""
+    return value if type(value) is bytes else memoryview(value).tobytes()
+
+
 def _sized(what: str, value: Buffer, size: int) -> bytes:
-    data = bytes(value)
+    data = _octets(value)
     if len(data) != size:
         raise ValueError(f"{what} is {size} bytes, not {len(data)}")
     return data
@@ -128,17 +138,47 @@ def _u32(what: str, value: int) -> int:
     return value
 
 
-class _Crypto:
-    """The provider of one handshake and its session, or of one thread's keys and certificates."""
+class _Unique:
+    """Neither copied nor pickled: there is one of each key, nonce and buffer."""
 
-    __slots__ = ("_handle", "provider")
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be copied or pickled")
+
+
+class _Crypto:
+    """The provider of one handshake and its session, or of one thread's keys and certificates.
+
+    The structs that use the provider are wiped together with it and freed later: of objects in a
+    garbage cycle, one that has not been finalized may still use those that have. A wiped struct
+    knows no provider, and every function refuses it with Fault.ARGUMENT.
+    """
+
+    __slots__ = ("_handle", "_structs", "provider")
 
     def __init__(self) -> None:
         handle = lib.sv2_noise_crypto_new()
         if handle == ffi.NULL:
             raise NoiseError(Fault.PROVIDER)
-        self._handle = ffi.gc(handle, lib.sv2_noise_crypto_free)
+        self._structs: list[Any] = []
+        self._handle = ffi.gc(handle, functools.partial(_end, self._structs))
         self.provider = lib.sv2_noise_crypto_provider(handle)
+
+    def struct(self, kind: str) -> Any:
+        struct = ffi.new(f"{kind} *")
+        self._structs.append(struct)
+        return struct
+
+
+def _end(structs: list[Any], handle: Any) -> None:
+    for struct in structs:
+        _wipe(struct)
+    lib.sv2_noise_crypto_free(handle)
+
+
+def _wipe(struct: Any) -> None:
+    lib.sv2_noise_wipe(struct, ffi.sizeof(struct[0]))
 
 
 class _PerThread(threading.local):
@@ -146,17 +186,20 @@ class _PerThread(threading.local):
         self.crypto = _Crypto()
 
 
-_per_thread = _PerThread()
+try:
+    _per_thread = _PerThread()
+except NoiseError as error:
+    raise ImportError(
+        "Noise in C does not start: this libcrypto lacks ChaCha20-Poly1305, SHA-256 or randomness"
+    ) from error
 
 
 def _provider() -> Any:
     return _per_thread.crypto.provider
 
 
-def _secret(kind: str) -> Any:
-    """A struct that is wiped when it goes."""
-    size = ffi.sizeof(kind)
-    return ffi.gc(ffi.new(f"{kind} *"), lambda struct: lib.sv2_noise_wipe(struct, size))
+def _in_use(what: object) -> RuntimeError:
+    return RuntimeError(f"two threads use one {type(what).__name__} at once")
 
 
 def _take(array: Any) -> bytes:
@@ -212,16 +255,20 @@ class Clock(enum.Enum):
 class Policy:
     """When a client believes a server.
 
-    authority: the authority's x-only key, 32 bytes, or None to believe anybody, unread: to look at
-    a server, never to mine. time and tolerance: seconds.
+    authority: the authority's x-only key, 32 bytes; None in unverified() alone. time and
+    tolerance: seconds. verified: whether anything is checked.
     """
 
     authority: bytes | None
     clock: Clock = Clock.REFUSE
     time: int = 0
     tolerance: int = CLOCK_TOLERANCE
+    verified: bool = True
 
     def __post_init__(self) -> None:
+        # An authority that is missing by mistake never means to believe anybody.
+        if self.verified == (self.authority is None):
+            raise ValueError("a policy has an authority's key, or is Policy.unverified()")
         if self.authority is not None:
             _sized("an authority's key", self.authority, KEY_SIZE)
         _u32("time", self.time)
@@ -234,15 +281,18 @@ class Policy:
 
     @classmethod
     def unverified(cls) -> Policy:
-        """Believe anybody."""
-        return cls(None)
+        """Believe anybody, unread: to look at a server, never to mine."""
+        return cls(None, verified=False)
 
     def _struct(self) -> tuple[Any, Any]:
         """The C struct, and what it points to."""
         struct = ffi.new("sv2_noise_policy *")
-        key = ffi.NULL if self.authority is None else ffi.new("uint8_t[]", bytes(self.authority))
+        key = ffi.NULL
+        if self.authority is not None:
+            # Measured again: a bytearray may have changed.
+            key = ffi.new("uint8_t[]", _sized("an authority's key", self.authority, KEY_SIZE))
         struct.authority = key
-        struct.unverified = self.authority is None
+        struct.unverified = not self.verified
         struct.clock, struct.time, struct.tolerance = self.clock.value, self.time, self.tolerance
         return struct, key
 
@@ -326,14 +376,15 @@ class Certificate:
 # ---- Handshake -----------------------------------------------------------------------------------
 
 
-class Sender:
+class Sender(_Unique):
     """Encrypts what we send. Made by a handshake."""
 
-    __slots__ = ("_crypto", "_struct")
+    __slots__ = ("_busy", "_crypto", "_struct")
 
     def __init__(self, crypto: _Crypto) -> None:
         self._crypto = crypto
-        self._struct = _secret("sv2_noise_sender")
+        self._struct = crypto.struct("sv2_noise_sender")
+        self._busy = threading.Lock()
 
     def seal(self, frame: Buffer) -> bytes:
         """The sealed form of one whole plain frame: 22 bytes of header, then the payload, and 16
@@ -356,7 +407,13 @@ class Sender:
         if size > MAX_PAYLOAD_SIZE:
             raise TruncatedFrame(MAX_FRAME_SIZE, HEADER_SIZE + size)
         out = _new_bytes(_BYTES, _SEALED_HEADER_SIZE + size + MAC_SIZE * -(-size // MAX_CHUNK))
-        status = _glue_seal(self._struct, out, head, plain, size)
+        # C runs without the interpreter's lock. A second thread would seal with the same nonce.
+        if not self._busy.acquire(False):
+            raise _in_use(self)
+        try:
+            status = _glue_seal(self._struct, out, head, plain, size)
+        finally:
+            self._busy.release()
         if status != 0:
             if status == lib.SV2_ERR_TRUNCATED:
                 announced = int.from_bytes(bytes(header)[3:], "little")
@@ -366,14 +423,15 @@ class Sender:
         return sealed
 
 
-class Receiver:
+class Receiver(_Unique):
     """The key of what we receive. Made by a handshake; most code wants a Reader around it."""
 
-    __slots__ = ("_crypto", "_struct")
+    __slots__ = ("_busy", "_crypto", "_struct")
 
     def __init__(self, crypto: _Crypto) -> None:
         self._crypto = crypto
-        self._struct = _secret("sv2_noise_receiver")
+        self._struct = crypto.struct("sv2_noise_receiver")
+        self._busy = threading.Lock()
 
     def open(self, sealed: Buffer) -> bytes:
         """The plain bytes of one sealed piece: a header (22 bytes) or a chunk (17 to 65,535), in
@@ -385,7 +443,12 @@ class Receiver:
         data = _from_buffer(_BYTES, sealed)
         size = len(data)
         out = _new_bytes(_BYTES, size)
-        status = _glue_open(self._struct, out, data, size)
+        if not self._busy.acquire(False):
+            raise _in_use(self)
+        try:
+            status = _glue_open(self._struct, out, data, size)
+        finally:
+            self._busy.release()
         if status != 0:
             _check(status)
         plain: bytes = _buffer(out, size - MAC_SIZE)[:]
@@ -405,18 +468,19 @@ class Session(NamedTuple):
         return f"Session({self.handshake_hash.hex()})"
 
 
-class Initiator:
+class Initiator(_Unique):
     """A handshake as the client.
 
     Attributes:
         act_1: 64 bytes to send.
     """
 
-    __slots__ = ("_crypto", "_struct", "act_1")
+    __slots__ = ("_crypto", "_once", "_struct", "act_1")
 
     def __init__(self) -> None:
         self._crypto = _Crypto()
-        self._struct = _secret("sv2_noise_initiator")
+        self._struct = self._crypto.struct("sv2_noise_initiator")
+        self._once = threading.Lock()
         act_1 = ffi.new("uint8_t[]", ACT_1_SIZE)
         _check(lib.sv2_noise_initiate(self._struct, act_1, self._crypto.provider))
         self.act_1 = _take(act_1)
@@ -431,6 +495,8 @@ class Initiator:
         sender, receiver = Sender(self._crypto), Receiver(self._crypto)
         shown, digest = ffi.new("sv2_noise_certificate *"), ffi.new("uint8_t[32]")
         struct, _keep = policy._struct()
+        if not self._once.acquire(False):
+            raise NoiseError(Fault.ARGUMENT)
         status = lib.sv2_noise_finish(
             self._struct, sender._struct, receiver._struct, shown, digest, act, struct
         )
@@ -441,8 +507,8 @@ class Initiator:
         return Session(sender, receiver, _take(digest), certificate)
 
 
-@dataclass(frozen=True, repr=False)
-class Identity:
+@dataclass(frozen=True, repr=False, eq=False)
+class Identity(_Unique):
     """What a server shows: the secret of its static key (32 bytes) and a certificate for it."""
 
     secret: bytes
@@ -464,22 +530,25 @@ def respond(act_1: Buffer, identity: Identity) -> tuple[bytes, Session]:
     """
     crypto = _Crypto()
     message = _sized("act 1", act_1, ACT_1_SIZE)
-    sender, receiver, shown = Sender(crypto), Receiver(crypto), _secret("sv2_noise_identity")
-    shown.secret = identity.secret
-    shown.certificate = identity.certificate.to_wire()
+    sender, receiver = Sender(crypto), Receiver(crypto)
     act_2, digest = ffi.new("uint8_t[]", ACT_2_SIZE), ffi.new("uint8_t[32]")
-    _check(
-        lib.sv2_noise_respond(
+    shown = ffi.new("sv2_noise_identity *")
+    try:
+        shown.secret = _sized("a secret", identity.secret, KEY_SIZE)
+        shown.certificate = identity.certificate.to_wire()
+        status = lib.sv2_noise_respond(
             sender._struct, receiver._struct, digest, act_2, message, shown, crypto.provider
         )
-    )
+    finally:
+        _wipe(shown)
+    _check(status)
     return _take(act_2), Session(sender, receiver, _take(digest), None)
 
 
 # ---- Receiving -----------------------------------------------------------------------------------
 
 
-class Reader:
+class Reader(_Unique):
     """Sealed bytes in, plain frames out: what sv2_ffi.Decoder is to a connection in the clear.
 
     Memory grows with what has arrived, never with what a header announces.
@@ -500,12 +569,13 @@ class Reader:
         self._buffer: Any = None
         self._frame = ffi.new("sv2_frame *")
         self._cursor = ffi.new("size_t *")
-        self._input = b""  # what feed() took; from _at on no frame has it yet
+        # What feed() took; from _at on no frame has it yet. A bytearray while some is left over.
+        self._input: bytes | bytearray = b""
         self._at = 0
 
     @property
     def max_frame_size(self) -> int:
-        """May be set between frames: before the first, or when one has just come out."""
+        """May be set at any time, and holds from the next header on."""
         return HEADER_SIZE + int(self._struct.limit)
 
     @max_frame_size.setter
@@ -516,12 +586,12 @@ class Reader:
 
     @property
     def pending(self) -> int:
-        """Bytes that are held and belong to no frame yet."""
+        """Bytes that are held and have not come out as a frame."""
         return int(self._struct.held) + len(self._input) - self._at
 
     @property
     def mid_frame(self) -> bool:
-        """Whether a frame has begun that is not complete."""
+        """Whether a frame has begun that is not complete, or bytes wait to be iterated over."""
         return len(self._input) > self._at or lib.sv2_noise_reader_is_mid_frame(self._struct)
 
     def feed(self, data: Buffer) -> Iterator[bytes]:
@@ -531,15 +601,27 @@ class Reader:
         is intact, and feed(b"") goes on behind it. NoiseError (AUTH, NONCE) is final. What is not
         iterated over now comes with the next feed.
         """
-        self._input, self._at = self._input[self._at :] + bytes(data), 0
+        self._append(_octets(data))
         return self._frames()
+
+    def _append(self, data: bytes) -> None:
+        if self._at == len(self._input):
+            self._input, self._at = data, 0
+        elif data:
+            if isinstance(self._input, bytearray):
+                del self._input[: self._at]
+            else:
+                self._input = bytearray(memoryview(self._input)[self._at :])
+            self._at = 0
+            self._input += data
 
     def _frames(self) -> Iterator[bytes]:
         while True:
             try:
-                found = self._advance(self._input, self._at)
-            finally:
+                self._at, found = self.next_frame(self._input, self._at)
+            except (FrameTooLarge, NoiseError, MemoryError):
                 self._at = self._cursor[0]
+                raise
             if found is None:
                 return
             header, payload = found
@@ -550,24 +632,32 @@ class Reader:
 
         Returns where it stopped reading, and the frame's header and payload; None where data is
         used up and no frame complete. Raises what feed()'s iterator raises, with the same meaning
-        for the stream but that the rest of data is lost.
+        for the stream but that the rest of data is lost; ValueError where at is not in data.
         """
-        found = self._advance(data, at)
-        return self._cursor[0], found
+        busy = self._receiver._busy
+        if not busy.acquire(False):
+            raise _in_use(self)
+        try:
+            return self._next_frame(data, at)
+        finally:
+            busy.release()
 
-    def _advance(self, data: Buffer, at: int) -> tuple[FrameHeader, bytes] | None:
-        self._cursor[0] = at
+    def _next_frame(self, data: Buffer, at: int) -> tuple[int, tuple[FrameHeader, bytes] | None]:
+        cursor = self._cursor
         with _from_buffer(_BYTES, data) as view:
             end = len(view)
+            if not 0 <= at <= end:
+                raise ValueError(f"at is not in 0 to {end}")
+            cursor[0] = at
             while (
-                status := _glue_next(self._struct, self._frame, view, self._cursor, end)
+                status := _glue_next(self._struct, self._frame, view, cursor, end)
             ) == lib.SV2_ERR_BUFFER:
                 self._grow()
         match status:
             case lib.SV2_OK:
-                return self._give()
+                return cursor[0], self._give()
             case lib.SV2_NEED_MORE:
-                return None
+                return cursor[0], None
             case lib.SV2_ERR_FRAME_LARGE:
                 raise self._refuse()
             case _:
@@ -578,7 +668,7 @@ class Reader:
         size = frame.length
         header = FrameHeader(frame.extension_type, frame.message_type, size)
         payload = _buffer(frame.payload, size)[:]
-        if size > _KEPT_BUFFER:
+        if size + MAC_SIZE > _KEPT_BUFFER:
             self._resize(_FIRST_BUFFER)
         return header, payload
 
@@ -593,8 +683,8 @@ class Reader:
         )
 
     def _grow(self) -> None:
-        most = max(self._struct.limit + MAC_SIZE, _SEALED_HEADER_SIZE)
-        self._resize(min(max(4 * self._struct.capacity, _FIRST_BUFFER), most))
+        needed = self._frame.length + MAC_SIZE
+        self._resize(max(min(4 * self._struct.capacity, needed), _FIRST_BUFFER))
 
     def _resize(self, capacity: int) -> None:
         buffer = _new_bytes(_BYTES, capacity)

@@ -17,7 +17,7 @@ def engine_named(name: str) -> Engine:
         return PythonEngine()
     try:
         from sv2.noise.native import NativeEngine
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         pytest.skip(str(error))
     return NativeEngine()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import importlib
+import logging
+import os
 import pickle
 import random
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -23,7 +27,8 @@ import sv2_ffi
 from sv2_ffi import FrameTooLarge, TruncatedFrame, UnknownMessage
 from sv2_ffi.common import SetupConnectionSuccess
 
-noise = pytest.importorskip("sv2_ffi.noise", exc_type=ImportError)
+# One that was built and does not load is a failure.
+noise = pytest.importorskip("sv2_ffi.noise", exc_type=ModuleNotFoundError)
 
 NOW = 1_800_000_000
 AUTHORITY_SECRET = b"\x01" * 32
@@ -114,6 +119,46 @@ def test_a_server_is_believed_by_the_policy_alone(policy: Any, fault: Any) -> No
     assert caught.value.fault is fault
     assert caught.value.certificate == IDENTITY.certificate
     assert fault_of(IDENTITY.certificate.check, policy) is fault
+
+
+def test_believing_anybody_takes_its_own_name() -> None:
+    for missing in (lambda: noise.Policy(None), lambda: noise.Policy.at(None, NOW)):
+        with pytest.raises(ValueError, match=r"or is Policy\.unverified"):
+            missing()
+    with pytest.raises(ValueError, match=r"or is Policy\.unverified"):
+        noise.Policy(AUTHORITY, verified=False)
+    assert not noise.Policy.unverified().verified
+
+
+def test_a_number_is_not_that_many_bytes() -> None:
+    client, server = sessions()
+    for work in (
+        lambda: noise.respond(64, IDENTITY),
+        lambda: noise.Initiator().finish(234, POLICY),
+        lambda: noise.Policy(32),
+        lambda: noise.public_key(32),
+        lambda: noise.key_encode(32),
+        lambda: noise.Reader(server.receiver).feed(5),
+        lambda: noise.Reader(server.receiver).next_frame(5),
+        lambda: server.receiver.open(22),
+        lambda: client.sender.seal(6),
+    ):
+        with pytest.raises(TypeError):
+            work()
+
+
+def test_what_shrinks_behind_our_back_is_not_read_past_its_end() -> None:
+    authority, secret = bytearray(AUTHORITY), bytearray(STATIC_SECRET)
+    policy, identity = noise.Policy.at(authority, NOW), noise.Identity(secret, certificate())
+    authority.clear()
+    secret.clear()
+    client = noise.Initiator()
+    with pytest.raises(ValueError, match="32 bytes, not 0"):
+        noise.respond(client.act_1, identity)
+    act_2, _ = noise.respond(client.act_1, IDENTITY)
+    with pytest.raises(ValueError, match="32 bytes, not 0"):
+        client.finish(act_2, policy)
+    assert client.finish(act_2, POLICY)
 
 
 def test_what_is_no_policy_certificate_or_identity_is_refused_at_once() -> None:
@@ -249,6 +294,17 @@ def test_a_frame_over_the_limit_is_dropped_and_the_stream_goes_on() -> None:
     assert refused == [(107, 106), (70_006, 106)]
 
 
+def test_a_new_limit_holds_from_the_next_header_on() -> None:
+    client, server = sessions()
+    reader = noise.Reader(server.receiver, max_frame_size=70_006)
+    sealed = client.sender.seal(frame(70_000))
+    assert not list(reader.feed(sealed[:30]))
+    reader.max_frame_size = 106
+    assert list(reader.feed(sealed[30:])) == [frame(70_000)]
+    with pytest.raises(FrameTooLarge):
+        list(reader.feed(client.sender.seal(frame(101))))
+
+
 def test_the_limit_changes_between_frames() -> None:
     client, server = sessions()
     reader = noise.Reader(server.receiver, max_frame_size=6)
@@ -277,6 +333,29 @@ def test_frames_come_out_of_a_buffer_of_the_callers() -> None:
     data.clear()  # nothing holds on to it
 
 
+@pytest.mark.parametrize("at", [-1, 4, 5000, 1 << 40, (1 << 64) - 1])
+def test_a_place_that_is_not_in_the_data_is_refused(at: int) -> None:
+    client, server = sessions()
+    reader = noise.Reader(server.receiver)
+    with pytest.raises(ValueError, match="at is not in 0 to 3"):
+        reader.next_frame(b"abc", at)
+    assert list(reader.feed(client.sender.seal(frame(1)))) == [frame(1)]
+
+
+def test_what_waits_to_be_iterated_over_is_not_copied_by_each_feed() -> None:
+    client, server = sessions()
+    reader = noise.Reader(server.receiver)
+    for size in range(50):
+        held = reader._input
+        reader.feed(client.sender.seal(frame(size)))
+        assert size < 2 or reader._input is held
+    frames = reader.feed(b"")
+    assert [next(frames) for _ in range(20)] == [frame(size) for size in range(20)]
+    assert reader._input is held
+    assert list(reader.feed(client.sender.seal(frame(50)))) == [frame(n) for n in range(20, 51)]
+    assert reader.pending == 0
+
+
 def test_memory_follows_what_arrives_and_is_given_back() -> None:
     client, server = sessions()
     sealed = client.sender.seal(frame(1_000_000))
@@ -286,6 +365,14 @@ def test_memory_follows_what_arrives_and_is_given_back() -> None:
         assert reader._struct.capacity <= max(4096, 4 * (at + 10_000))
     assert list(reader.feed(sealed[100_000:])) == [frame(1_000_000)]
     assert reader._struct.capacity == 4096
+
+
+@pytest.mark.parametrize("size", [4080, 4081, 65_519, 65_520, 65_521, 65_536, 65_537])
+def test_no_more_than_64_kib_is_kept_for_the_next_frame(size: int) -> None:
+    client, server = sessions()
+    reader = noise.Reader(server.receiver)
+    assert list(reader.feed(client.sender.seal(frame(size)))) == [frame(size)]
+    assert reader._struct.capacity <= 65_536
 
 
 @pytest.mark.parametrize("size", [0, 40])
@@ -350,6 +437,95 @@ def test_keys_are_wiped_when_a_session_goes() -> None:
     assert all(not any(each) for each in wiped)
 
 
+def test_an_identity_does_not_compare_its_secret() -> None:
+    other = noise.Identity(STATIC_SECRET, IDENTITY.certificate)
+    assert other != IDENTITY
+    assert hash(IDENTITY) == object.__hash__(IDENTITY)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_what_there_is_one_of_is_neither_copied_nor_pickled(copied: Any) -> None:
+    client, server = sessions()
+    reader = noise.Reader(server.receiver)
+    for one in (IDENTITY, noise.Initiator(), client.sender, server.receiver, reader):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
+            copied(one)
+
+
+@pytest.mark.parametrize("made", [0, 1, 2])
+def test_a_session_in_a_garbage_cycle_works_or_is_refused_whatever_goes_first(made: int) -> None:
+    """Python may finalize the cycle's objects in the order in which they were made."""
+    seen: list[Any] = []
+
+    class Owner:
+        session: Any
+        first: bytes
+        second: bytes
+        me: Any
+
+        def __del__(self) -> None:
+            for work in (
+                lambda: self.session.sender.seal(frame(1)),
+                lambda: self.session.receiver.open(self.first),
+                lambda: list(noise.Reader(self.session.receiver).feed(self.second)),
+            ):
+                try:
+                    seen.append(work())
+                except noise.NoiseError as error:
+                    seen.append(error.fault)
+
+    gc.collect()
+    owners = [Owner()] if made == 0 else []
+    client = noise.Initiator()
+    owners += [Owner()] if made == 1 else []
+    act_2, server = noise.respond(client.act_1, IDENTITY)
+    session = client.finish(act_2, POLICY)
+    owners += [Owner()] if made == 2 else []
+    (owner,) = owners
+    owner.session, owner.me = session, owner
+    owner.first, owner.second = server.sender.seal(frame(0)), server.sender.seal(frame(1))
+    del owner, owners, session, client
+    gc.collect()
+    assert len(seen) == 3
+    assert all(each is noise.Fault.ARGUMENT or isinstance(each, bytes | list) for each in seen)
+
+
+def test_two_threads_at_one_end_are_told_so() -> None:
+    client, server = sessions()
+    sealed = client.sender.seal(frame(1))
+    reader = noise.Reader(server.receiver)
+    for busy, work in (
+        (client.sender._busy, lambda: client.sender.seal(frame(1))),
+        (server.receiver._busy, lambda: server.receiver.open(sealed[:22])),
+        (server.receiver._busy, lambda: reader.next_frame(sealed)),
+        (server.receiver._busy, lambda: list(reader.feed(sealed))),
+    ):
+        with busy, pytest.raises(RuntimeError, match="two threads use one"):
+            work()
+    assert list(reader.feed(b"")) == [frame(1)]
+
+
+def test_no_nonce_is_used_twice_by_two_threads() -> None:
+    client, _ = sessions()
+    header, payload = frame(60_000)[:6], frame(60_000)[6:]
+    sealed: list[bytes] = []
+
+    def send() -> None:
+        for _ in range(500):
+            try:
+                sealed.append(client.sender.seal_parts(header, payload)[:22])
+            except RuntimeError:
+                continue
+
+    threads = [threading.Thread(target=send) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sealed
+    assert len(set(sealed)) == len(sealed)
+
+
 def test_sessions_live_in_many_threads_at_once() -> None:
     failures: list[BaseException] = []
 
@@ -408,8 +584,22 @@ def test_without_the_extension_the_import_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sv2_ffi._noise", None)
     monkeypatch.delitem(sys.modules, "sv2_ffi.noise")
-    with pytest.raises(ImportError, match="noise_openssl=enabled"):
+    with pytest.raises(ModuleNotFoundError, match="noise_openssl=enabled"):
         importlib.import_module("sv2_ffi.noise")
+
+
+def test_an_extension_that_does_not_load_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise ImportError("libcrypto.so.3: cannot open shared object file")
+
+    monkeypatch.setitem(sys.modules, "sv2_ffi._noise", Broken())
+    monkeypatch.delitem(sys.modules, "sv2_ffi.noise")
+    with pytest.raises(ImportError, match=r"libcrypto\.so\.3") as caught:
+        importlib.import_module("sv2_ffi.noise")
+    assert not isinstance(caught.value, ModuleNotFoundError)
 
 
 @pytest.fixture
@@ -440,6 +630,38 @@ def test_without_it_the_one_in_python_is_taken_unless_c_was_asked_for(
     monkeypatch.setenv(ENGINE_VARIABLE, "c")
     with pytest.raises(ImportError):
         default_engine()
+
+
+@pytest.mark.usefixtures("fresh_choice")
+def test_one_that_does_not_run_is_told_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> Any:
+        raise ImportError("libcrypto.so.3: cannot open shared object file")
+
+    monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
+    monkeypatch.setattr("sv2.noise.choice._native", broken)
+    with caplog.at_level(logging.WARNING):
+        assert all(isinstance(default_engine(), PythonEngine) for _ in range(3))
+    (record,) = caplog.records
+    assert "libcrypto.so.3" in record.getMessage()
+    monkeypatch.setenv(ENGINE_VARIABLE, "c")
+    with pytest.raises(ImportError, match=r"libcrypto\.so\.3"):
+        default_engine()
+
+
+def test_over_a_libcrypto_without_the_cipher_the_engine_in_python_runs(tmp_path: Path) -> None:
+    """As one that is held to FIPS 140."""
+    settings = tmp_path / "openssl.cnf"
+    settings.write_text("openssl_conf = a\n[a]\nproviders = b\n[b]\nbase = c\n[c]\nactivate = 1\n")
+    environment = {key: os.environ[key] for key in os.environ if key != ENGINE_VARIABLE}
+    done = subprocess.run(
+        [sys.executable, "-c", "from sv2.noise import *; print(default_engine().name)"],
+        env=environment | {"OPENSSL_CONF": str(settings)}, cwd=tmp_path,
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout == "python\n"
+    assert "does not start" in done.stderr
 
 
 def test_another_name_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
