@@ -209,6 +209,8 @@ class Connection:
     """One end of one connection. Make it with :meth:`client` or :meth:`server`."""
 
     def __init__(self, role: Role, state: State, max_frame: int | None) -> None:
+        if max_frame is not None and max_frame < sv2_ffi.HEADER_SIZE:
+            raise ValueError(f"max_frame is below {sv2_ffi.HEADER_SIZE}")
         self._role = role
         self._state = state
         self._max_frame = max_frame
@@ -237,7 +239,8 @@ class Connection:
         """Our end of a connection that we open.
 
         ``security`` says whom to believe, or PLAIN. ``max_frame`` replaces the row of MAX_FRAME:
-        the largest plain frame in bytes, header included, that is accepted after setup.
+        the largest plain frame in bytes, header included, that is accepted after setup;
+        :class:`ValueError` below the 6 of a header.
         """
         if isinstance(security, Plain):
             return cls(Role.CLIENT, State.SETUP, max_frame)
@@ -517,7 +520,7 @@ class Connection:
                 assert self._setup is not None
                 self._answer = message
                 limit = MAX_FRAME.get((self._role, self._setup.protocol), _SMALL_FRAME)
-                self._reader.limit = self._max_frame or limit
+                self._reader.limit = limit if self._max_frame is None else self._max_frame
             case SetupConnectionError():
                 self._answer = message
 

@@ -79,7 +79,7 @@ class FrameSource(Protocol):
     """Takes whole frames out of an :class:`Inbox`, as the bytes arrive."""
 
     limit: int
-    """Bytes of the largest plain frame to accept, header included; set between frames only."""
+    """Bytes of the largest plain frame to accept, header included; from the next header on."""
 
     @property
     def held(self) -> int:
