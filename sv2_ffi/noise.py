@@ -13,7 +13,7 @@
 
 It is there where sv2_ffi was built with libsecp256k1, with its module ElligatorSwift, and OpenSSL:
 
-    pip install sv2-ffi --no-binary sv2-ffi -Csetup-args=-Dnoise_openssl=enabled
+    pip install sv2-ffi --no-binary sv2-ffi --config-settings=setup-args=-Dnoise_openssl=enabled
 
 Elsewhere importing this module raises ModuleNotFoundError; where it is there and does not run, as
 over a libcrypto without ChaCha20-Poly1305, another ImportError. Nothing else of sv2_ffi needs it.
@@ -45,7 +45,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "this sv2_ffi was built without Noise in C; "
-        "build it with -Csetup-args=-Dnoise_openssl=enabled",
+        "build it with --config-settings=setup-args=-Dnoise_openssl=enabled",
         name="sv2_ffi._noise",
     ) from error
 
