@@ -32,6 +32,7 @@ from sv2.net import (
     AccessList,
     Ended,
     Limits,
+    Options,
     SetupRefused,
     Stream,
     StreamClosed,
@@ -135,6 +136,13 @@ def test_what_is_no_network_is_refused_when_the_list_is_made() -> None:
     for wrong in ("192.0.2.1/24", "example.com", ""):
         with pytest.raises(ValueError, match=r"network|host bits"):
             AccessList(deny=[wrong])
+
+
+def test_a_limit_below_a_header_is_refused_before_anything_listens() -> None:
+    for size in (5, 0, -1):
+        with pytest.raises(ValueError, match="below 6"):
+            Options(max_frame=size)
+    assert Options(max_frame=6).max_frame == 6
 
 
 def test_one_host_cannot_take_all_connections() -> None:

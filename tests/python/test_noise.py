@@ -379,6 +379,11 @@ def test_believing_anybody_takes_its_own_name() -> None:
     anybody.check(certificate(authority=OTHER_AUTHORITY, not_valid_after=NOW - DAY))
     with pytest.raises(TypeError):
         CertificatePolicy(b"\1" * 32)  # type: ignore[arg-type]
+    # A key that is missing by mistake is no leave to go on.
+    with pytest.raises(ValueError, match="unverified"):
+        CertificatePolicy(None)
+    with pytest.raises(ValueError, match="unverified"):
+        CertificatePolicy(AUTHORITY.public_key, verified=False)
 
 
 @pytest.mark.parametrize(("start", "end"), [(5, 4), (-1, 4), (0, 2**32)])

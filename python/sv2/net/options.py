@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sv2.noise import Engine
+from sv2_ffi import HEADER_SIZE
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class Options:
     """Replaces :data:`sv2.connection.MAX_FRAME`."""
     engine: Engine | None = None
     """Another Noise engine than the default."""
+
+    def __post_init__(self) -> None:
+        if self.max_frame is not None and self.max_frame < HEADER_SIZE:
+            raise ValueError(f"max_frame is below {HEADER_SIZE}")
 
 
 @dataclass(frozen=True)

@@ -129,20 +129,20 @@ class CertificatePolicy:
 
     authority: AuthorityPublicKey | None
     clock: ClockPolicy = field(default_factory=WallClock)
+    verified: bool = True
+    """Whether this policy checks anything."""
 
     def __post_init__(self) -> None:
         if self.authority is not None and not isinstance(self.authority, AuthorityPublicKey):
             raise TypeError("authority must be an AuthorityPublicKey")
+        # An authority that is missing by mistake never means to believe anybody.
+        if self.verified == (self.authority is None):
+            raise ValueError("a policy has an authority, or is CertificatePolicy.unverified()")
 
     @classmethod
     def unverified(cls) -> CertificatePolicy:
         """Accept every certificate, unread."""
-        return cls(authority=None)
-
-    @property
-    def verified(self) -> bool:
-        """Whether this policy checks anything."""
-        return self.authority is not None
+        return cls(authority=None, verified=False)
 
     def check(self, certificate: Certificate) -> None:
         """Raise :class:`CertificateError` unless the certificate is to be believed.

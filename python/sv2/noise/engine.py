@@ -1,9 +1,10 @@
 """The seam between the protocol and whatever does its arithmetic.
 
 An :class:`Engine` runs the NX handshake and gives out one sealer and one opener per session; all
-policy (who is believed, limits, buffering, errors of the connection) stays above it. The engine
-in :mod:`sv2.noise.handshake` is pure Python over libsecp256k1 and OpenSSL. Another one, in C, has
-to offer these five classes and nothing else; the tests take the engine as a parameter.
+policy (who is believed, limits, errors of the connection) stays above it. The engine in
+:mod:`sv2.noise.handshake` is Python over libsecp256k1 and OpenSSL, the one in
+:mod:`sv2.noise.native` is C over the same; :mod:`sv2.noise.choice` takes one. An engine has to
+offer these five classes and nothing else; the tests take the engine as a parameter.
 
 Failures are :class:`~sv2.noise.errors.HandshakeError` and
 :class:`~sv2.noise.errors.TransportError`, and final for the object that raised them.
@@ -84,7 +85,7 @@ class ResponderHandshake(Protocol):
 
 
 class Engine(Protocol):
-    """Makes handshakes. Holds no state of its own and may be shared."""
+    """Makes handshakes. Keeps nothing of them and may be shared, between threads too."""
 
     @property
     def name(self) -> str:

@@ -167,7 +167,7 @@ class PythonResponder(_Handshake):
 
 
 class PythonEngine:
-    """The default :class:`sv2.noise.engine.Engine`.
+    """The :class:`sv2.noise.engine.Engine` that is always there.
 
     ``random_bytes`` is the source of ephemeral keys; tests replace it to replay a handshake.
     """
