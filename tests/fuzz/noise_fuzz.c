@@ -156,7 +156,21 @@ static void expect_skipped(expectation *expected, const sv2_frame *frame, bool l
     CHECK(frame->length == expected->length[i]);
 }
 
-/* Reads a stream in pieces; the status at its end. The buffer grows as it has to, or is there. */
+/* Drops the frame under way; sometimes nothing is kept to read the dropped bytes into. */
+static void drop_frame(choices *from, sv2_noise_reader *reader, uint8_t **buffer, size_t *capacity)
+{
+    sv2_noise_reader_skip(reader);
+    sv2_noise_reader_set_limit(reader, LIMIT);
+    if (choose(from, 1) % 4 != 0)
+        return;
+    CHECK(sv2_noise_reader_grow(reader, NULL, 0) == SV2_OK);
+    free(*buffer);
+    *buffer = NULL;
+    *capacity = 0;
+}
+
+/* Reads a stream in pieces; the status at its end. The buffer grows as it has to, or is there. A
+ * limit that is set while a frame is under way is none of that frame's business. */
 static sv2_status read_stream(choices *from, sv2_noise_receiver *receiver, expectation *expected,
                               const uint8_t *data, size_t len)
 {
@@ -178,13 +192,14 @@ static sv2_status read_stream(choices *from, sv2_noise_receiver *receiver, expec
             status = sv2_noise_reader_next(&reader, &frame, &piece, &left);
             if (status == SV2_OK) {
                 expect_frame(expected, &frame);
+                sv2_noise_reader_set_limit(&reader, LIMIT);
             } else if (status == SV2_ERR_FRAME_LARGE) {
                 expect_skipped(expected, &frame, true);
-                sv2_noise_reader_skip(&reader);
+                drop_frame(from, &reader, &buffer, &capacity);
             } else if (status == SV2_ERR_BUFFER && capacity >= SV2_NOISE_HEADER_LEN
                        && choose(from, 1) % 4 == 0) {
                 expect_skipped(expected, &frame, false);
-                sv2_noise_reader_skip(&reader);
+                drop_frame(from, &reader, &buffer, &capacity);
             } else if (status == SV2_ERR_BUFFER) {
                 uint8_t *larger = fuzz_malloc(capacity * 2 + 22);
                 capacity = capacity * 2 + 22;
@@ -192,6 +207,8 @@ static sv2_status read_stream(choices *from, sv2_noise_receiver *receiver, expec
                 free(buffer);
                 buffer = larger;
             } else {
+                if (status == SV2_NEED_MORE && reader.opened && choose(from, 1) % 2)
+                    sv2_noise_reader_set_limit(&reader, choose_up_to(from, 5000));
                 break;
             }
         }
