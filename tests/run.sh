@@ -3,7 +3,8 @@
 #
 # usage: tests/run.sh [--full]
 #
-#   --full   adds what takes long: more fuzzing, more differential cases, the largest load tests
+#   --full   adds what takes long: more fuzzing, more differential cases, the largest load tests, and
+#            a bitcoind, which is built first; once it is there, every run uses it
 #
 # Makes its own virtual environment under build/. Missing system packages are installed where this
 # runs as root on a Debian-like system, and named with the command that installs them elsewhere:
@@ -62,6 +63,11 @@ look_for_packages() {
     has qemu-system-riscv32 || wanted+=(qemu-system-misc)
     [ -e /usr/include/openssl/evp.h ] || wanted+=(libssl-dev)
     [ -e /usr/include/mbedtls/version.h ] || wanted+=(libmbedtls-dev)
+    if [ -n "$full" ]; then # for Bitcoin Core
+        [ -e /usr/include/event2/event.h ] || wanted+=(libevent-dev)
+        [ -e /usr/include/boost/version.hpp ] || wanted+=(libboost-dev)
+        [ -e /usr/include/zmq.h ] || wanted+=(libzmq3-dev)
+    fi
 }
 
 can_install() { [ "$(id -u)" -eq 0 ] && has apt-get; }
@@ -159,6 +165,11 @@ step lint tools/lint.sh
 step peers tests/peers/build.sh
 step btcd tests/peers/btcd.sh
 [ ! -x build/btcd/btcd ] || export BTCD="$PWD/build/btcd/btcd"
+[ -z "$full" ] || step bitcoind tests/peers/bitcoind.sh
+if [ -x build/bitcoind/bitcoind ]; then
+    export BITCOIND="${BITCOIND:-$PWD/build/bitcoind/bitcoind}"
+    export BITCOIN_CLI="${BITCOIN_CLI:-$PWD/build/bitcoind/bitcoin-cli}"
+fi
 
 # Beside the Python tests, which leave one of two processors idle for most of their time. Its lines
 # come when pytest is done.

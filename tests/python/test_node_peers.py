@@ -134,7 +134,7 @@ def peer(request: pytest.FixtureRequest, tmp_path: Path) -> Peer:
     name: str = request.param
     program = os.environ.get(name.upper()) or shutil.which(name)
     if program is None:
-        pytest.skip(f"no {name} on this machine: set {name.upper()} to one")
+        pytest.skip(f"no {name} here: tests/peers/{name}.sh builds it, {name.upper()} names one")
     return Peer(name, program, tmp_path, free_port(), free_port())
 
 

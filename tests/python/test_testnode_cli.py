@@ -144,7 +144,7 @@ def test_blocks_that_cannot_be_loaded_are_named(
 def test_bitcoin_cli_of_a_real_bitcoin_core_works(tmp_path: Path) -> None:
     cli = os.environ.get("BITCOIN_CLI") or shutil.which("bitcoin-cli")
     if cli is None:
-        pytest.skip("no bitcoin-cli on this machine: set BITCOIN_CLI to one")
+        pytest.skip("no bitcoin-cli here: tests/peers/bitcoind.sh builds it, BITCOIN_CLI names one")
     with command(tmp_path, "--load", str(DATA / "chain.hex")) as node:
 
         def call(*arguments: str) -> object:

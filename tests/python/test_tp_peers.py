@@ -38,7 +38,7 @@ def find(name: str) -> str:
     if program is not None:
         return program
     if name != "btcd":
-        pytest.skip(f"no {name} on this machine: set {name.upper()} to one")
+        pytest.skip(f"no {name} here: tests/peers/{name}.sh builds it, {name.upper()} names one")
     return str(built_btcd())
 
 
