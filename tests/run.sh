@@ -171,8 +171,7 @@ if [ -x build/bitcoind/bitcoind ]; then
     export BITCOIN_CLI="${BITCOIN_CLI:-$PWD/build/bitcoind/bitcoin-cli}"
 fi
 
-# Beside the Python tests, which leave one of two processors idle for most of their time. Its lines
-# come when pytest is done.
+# Beside the Python tests, which wait for most of their time. Its lines come when pytest is done.
 compiled_tests() {
     step c-gcc c_tests gcc gcc g++
     step c-gcc-sanitized c_tests gcc-sanitized gcc g++ "${sanitized[@]}"
@@ -192,14 +191,15 @@ trap 'kill "$compiled" 2>/dev/null || true' EXIT
 
 start=$SECONDS
 python_result=0
-pytest -q $full >"$work/logs/pytest.log" 2>&1 || python_result=$?
+# Two files at a time: a file's tests share what they build and start.
+pytest -q -n 2 --dist loadfile $full >"$work/logs/pytest.log" 2>&1 || python_result=$?
 python_seconds=$((SECONDS - start))
 wait "$compiled" || failed+=(compiled-tests)
 trap - EXIT
 cat "$work/logs/compiled-tests.log"
 
 # pytest's part comes last: its closing line is the summary of the run.
-grep -v -E '^[.sFExX]+ +\[ *[0-9]+%\]$' "$work/logs/pytest.log"
+grep -v -E '^[.sFExX]+ +\[ *[0-9]+%\]$|^bringing up nodes' "$work/logs/pytest.log"
 [ "$python_result" -eq 0 ] || failed+=(pytest)
 echo "python tests took $python_seconds s, everything $SECONDS s"
 
