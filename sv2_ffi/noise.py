@@ -61,7 +61,6 @@ SIGNATURE_SIZE = 64
 CLOCK_TOLERANCE = 10
 """Seconds that a certificate's dates may be off; what other implementations grant."""
 
-_SEALED_HEADER_SIZE = HEADER_SIZE + MAC_SIZE
 _U32_MAX = 0xFFFFFFFF
 # A reader's buffer begins with this and grows fourfold as a frame arrives; one that has grown
 # larger than the second figure is given back after the frame.
@@ -72,7 +71,7 @@ _BYTES = ffi.typeof("uint8_t[]")
 _new_bytes = ffi.new_allocator(should_clear_after_alloc=False)
 _from_buffer, _buffer = ffi.from_buffer, ffi.buffer
 _glue_seal, _glue_open = lib.sv2_noise_glue_seal, lib.sv2_noise_glue_open
-_glue_next = lib.sv2_noise_glue_next
+_glue_next, _sealed_size = lib.sv2_noise_glue_next, lib.sv2_noise_sealed_len
 
 
 class Fault(enum.Enum):
@@ -406,7 +405,7 @@ class Sender(_Unique):
             raise ValueError(f"a header is {HEADER_SIZE} bytes, not {len(head)}")
         if size > MAX_PAYLOAD_SIZE:
             raise TruncatedFrame(MAX_FRAME_SIZE, HEADER_SIZE + size)
-        out = _new_bytes(_BYTES, _SEALED_HEADER_SIZE + size + MAC_SIZE * -(-size // MAX_CHUNK))
+        out = _new_bytes(_BYTES, _sealed_size(size))
         # C runs without the interpreter's lock. A second thread would seal with the same nonce.
         if not self._busy.acquire(False):
             raise _in_use(self)

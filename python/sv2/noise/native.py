@@ -34,6 +34,17 @@ def _act(message: Buffer, size: int) -> bytes:
     return bytes(message)
 
 
+def _same_as(kind: Any, certificate: Any) -> Any:
+    """A certificate of the other package's class, whose fields are the same."""
+    return kind(
+        version=certificate.version,
+        valid_from=certificate.valid_from,
+        not_valid_after=certificate.not_valid_after,
+        server_key=certificate.server_key,
+        signature=certificate.signature,
+    )
+
+
 def _handshake_error(error: Any) -> HandshakeError:
     if error.fault.value == Fault.AUTH.value:
         return HandshakeError("a handshake message does not authenticate")
@@ -50,8 +61,9 @@ class NativeEngine:
 
     def __init__(self, noise: ModuleType = sv2_ffi.noise) -> None:
         self._noise: Any = noise
-        # What was shown last, so that a server does not check its own key in every handshake.
-        self._shown: WeakKeyDictionary[ServerIdentity, Any] = WeakKeyDictionary()
+        # What was shown last, and in C's form: a server checks its own key once, not per handshake.
+        self._shown: WeakKeyDictionary[ServerIdentity, tuple[Certificate, Any]]
+        self._shown = WeakKeyDictionary()
 
     def initiator(self) -> NativeInitiator:
         return NativeInitiator(self._noise)
@@ -60,12 +72,13 @@ class NativeEngine:
         return NativeResponder(self._noise, lambda: self._identity(identity))
 
     def _identity(self, identity: ServerIdentity) -> Any:
-        key, wire = identity.static_key, identity.certificate().to_wire()
-        shown = self._shown.get(identity)
-        if shown is None or shown.certificate.to_wire() != wire:
-            certificate = self._noise.Certificate.from_wire(wire, key.x_only)
-            shown = self._shown[identity] = self._noise.Identity(key._secret, certificate)
-        return shown
+        certificate, last = identity.certificate(), self._shown.get(identity)
+        if last is not None and last[0] == certificate:
+            return last[1]
+        shown = _same_as(self._noise.Certificate, certificate)
+        made = self._noise.Identity(identity.static_key._secret, shown)
+        self._shown[identity] = certificate, made
+        return made
 
 
 class NativeInitiator:
@@ -98,9 +111,7 @@ class NativeInitiator:
             session = self._initiator.finish(act, self._noise.Policy.unverified())
         except self._noise.NoiseError as error:
             raise _handshake_error(error) from None
-        shown = session.certificate
-        certificate = Certificate.from_wire(shown.to_wire(), shown.server_key)
-        return certificate, _session(self._noise, session)
+        return _same_as(Certificate, session.certificate), _session(self._noise, session)
 
 
 class NativeResponder:
