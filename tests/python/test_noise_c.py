@@ -276,10 +276,10 @@ def noise_objects(name: str, folder: Path) -> tuple[cross.Target, list[Path]]:
     target = cross.TARGETS[name]
     if reason := target.missing_compiler():
         pytest.skip(reason)
-    parts = ("certificate", "handshake", "key_text", "symmetric", "transport")
-    files = [ROOT / "csrc" / "noise" / f"{part}.c" for part in parts]
     include = ROOT / "include"
-    return target, [cross.compile_c(target, file, folder, include) for file in files]
+    return target, [
+        cross.compile_c(target, file, folder, include) for file in cross.noise_sources()
+    ]
 
 
 def test_noise_fits_in_4_kb_of_a_cortex_m4(tmp_path: Path) -> None:

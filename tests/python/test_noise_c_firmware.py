@@ -43,15 +43,14 @@ DEVICE_RAM = 1_600
 def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The host's build, with sanitizers."""
     program = tmp_path_factory.mktemp("device") / "device"
-    core = [*cross.core_sources(), *sorted(FIRMWARE.glob("*.c"))]
+    files = [*noise_native.sources("openssl"), *map(str, sorted(FIRMWARE.glob("*.c")))]
     try:
         if shutil.which("pkg-config") is None:
             raise noise_native.Unavailable("pkg-config is not installed")
         flags = noise_native.provider_flags("openssl")
-        noise = [path for path in noise_native.sources("openssl") if "/noise/" in path]
         noise_native.compile_c(
             *("gcc", "-O2", "-g", "-fsanitize=address,undefined", *noise_native.WARNINGS),
-            *("-D_DEFAULT_SOURCE", f"-I{INCLUDE}", f"-I{FIRMWARE}", *map(str, core), *noise),
+            *("-D_DEFAULT_SOURCE", f"-I{INCLUDE}", f"-I{FIRMWARE}", *files),
             *("-o", str(program), *flags),
         )
     except noise_native.Unavailable as missing:
@@ -268,9 +267,7 @@ def test_the_device_builds_without_libc_or_heap(name: str, tmp_path: Path) -> No
     target = cross.TARGETS[name]
     if reason := target.missing_compiler():
         pytest.skip(reason)
-    noise = ("certificate", "handshake", "key_text", "symmetric", "transport")
-    files = [FIRMWARE / "device.c", FIRMWARE / "hasher.c"]
-    files += [cross.ROOT / "csrc" / "noise" / f"{part}.c" for part in noise]
+    files = [FIRMWARE / "device.c", FIRMWARE / "hasher.c", *cross.noise_sources()]
     library = cross.compile_library(
         target, [*cross.core_sources(), *files], tmp_path, INCLUDE, f"-I{FIRMWARE}"
     )

@@ -22,12 +22,14 @@ from sv2.noise import CertificateFault
 
 import sv2_ffi
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
+
+import cross
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 BINDING = ROOT / "sv2_ffi"
 PROVIDERS = ("openssl", "mbedtls")
-CORE = ("codec", "frame", "lookup", "messages", "status")
-NOISE = ("certificate", "handshake", "key_text", "symmetric", "transport", "curve")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 _HEADER_OF = {"openssl": "openssl/evp.h", "mbedtls": "mbedtls/version.h"}
 _LIBRARY_OF = {"openssl": "-lcrypto", "mbedtls": "-lmbedcrypto"}
@@ -95,9 +97,8 @@ def provider_flags(provider: str) -> list[str]:
 
 def sources(provider: str) -> list[str]:
     """The library's C files, with one provider."""
-    noise = (*NOISE, provider)
-    paths = [ROOT / "csrc" / f"{name}.c" for name in CORE]
-    return [str(path) for path in [*paths, *(ROOT / "csrc/noise" / f"{name}.c" for name in noise)]]
+    noise = [*cross.noise_sources(), *cross.noise_provider_sources(provider)]
+    return [str(path) for path in [*cross.core_sources(), *noise]]
 
 
 def build(provider: str, folder: Path) -> ModuleType:
@@ -164,13 +165,4 @@ class Native:
         return bytes(self.ffi.buffer(array))
 
 
-def _statuses() -> dict[str, int]:
-    """The enum in base.h, read as text: the cdef leaves the values to the compiler."""
-    text = (ROOT / "include/libsv2/base.h").read_text()
-    body = text.partition("typedef enum sv2_status {")[2].partition("}")[0]
-    items = (line.split(",")[0].split("/*")[0] for line in body.splitlines() if "= " in line)
-    pairs = (item.split("=") for item in items)
-    return {name.strip(): int(value) for name, value in pairs}
-
-
-STATUS = _statuses()
+STATUS: dict[str, int] = sv2_ffi.ffi.typeof("sv2_status").relements
